@@ -1,0 +1,59 @@
+# Every target makes what it needs: the first one on a fresh machine creates .venv with the standard library's venv and pip.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+WHEEL  := .venv-wheel
+TESTS  ?= tests
+
+.PHONY: help run test check lint types cover wheel bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Trunkline needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[simulator]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+run: $(VENV)/.run ## play the demo: over the simulator, or OpenAI when OPENAI_API_KEY is set
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.dev ## the whole test suite (TESTS=tests/actors for a part)
+	$(BIN)/python -m pytest $(TESTS)
+
+check: lint types cover wheel ## what CI runs: lint, types, tests with coverage, tests against the wheel
+
+lint: $(VENV)/.dev ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy and pyright, both strict
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+cover: $(VENV)/.dev ## the test suite with branch coverage
+	$(BIN)/coverage run -m pytest $(TESTS)
+	$(BIN)/coverage report --fail-under=90
+
+wheel: $(VENV)/.dev ## build the wheel and run the suite against it, in its own environment
+	rm -rf build dist $(WHEEL)
+	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
+	$(PYTHON) -m venv $(WHEEL)
+	$(WHEEL)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(WHEEL)/bin/python -m pip install --quiet "$$(ls dist/*.whl)[simulator]"
+	$(WHEEL)/bin/python -m pip install --quiet --group test
+	$(WHEEL)/bin/python -m pytest -o pythonpath= -q $(TESTS)
+
+bench: $(VENV)/.run ## the hot path against websocket-client's own, as a table and JSON
+	$(BIN)/python benchmarks/hot_path.py
+
+clean: ## remove everything that make created
+	rm -rf $(VENV) $(WHEEL) build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

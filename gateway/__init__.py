@@ -1,0 +1,1 @@
+"""The provider side of a realtime session: wire events, codec, config, transport. Knows no actor."""

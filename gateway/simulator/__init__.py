@@ -1,0 +1,1 @@
+"""A realtime server over real WebSockets, for runs without a key and for tests."""

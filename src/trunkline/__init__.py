@@ -1,0 +1,1 @@
+"""Trunkline: realtime AI sessions as supervised actors."""
