@@ -1,6 +1,7 @@
 """The error tree of the gateway room. Pure. Errors carry no header, no key and no whole frame, and all of them pickle."""
 
 import re
+import reprlib
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -10,11 +11,14 @@ if TYPE_CHECKING:
     from .wire_types import ErrorDetail
 
 _SECRETS: Final = re.compile(
-    r"\b(?:sk|ek|rk)[-_][\w*-]{6,}|\b(?i:bearer)\s+[^\s\"',;]+|insecure-api-key\.[^\s\"',;]+"
+    r"""\b(?:sk|ek|rk)[-_][\w*-]{6,}|\b(?i:bearer)\s+[^\s"',;]+|insecure-api-key\.[^\s"',;]+"""
+    r"""|(?<=")(?i:authorization|api[-_]key|client_secret|token)"\s*:\s*"[^"]*"""
 )
 _SECRET_FIELDS: Final = re.compile(r"key|token|secret|authorization|headers|password", re.IGNORECASE)
 _HIDDEN: Final = "[hidden]"
 _SHORT: Final = 80
+_brief: Final = reprlib.Repr()
+_brief.maxstring = _brief.maxother = _brief.maxlong = _SHORT
 
 
 def redact(text: str) -> str:
@@ -25,7 +29,7 @@ def redact(text: str) -> str:
 def shorten(value: object, limit: int = _SHORT) -> str:
     """Return a repr of any value, however hostile, in at most ``limit`` characters and without keys."""
     try:
-        text = repr(value[: limit + 1]) if isinstance(value, str | bytes) else repr(value)
+        text = _brief.repr(value)
     except Exception:  # noqa: BLE001 - a broken __repr__ must not hide the error that is being reported
         text = f"<{type(value).__name__}>"
     text = redact(text)
@@ -102,6 +106,24 @@ class ProtocolError(GatewayError):
             code=code,
             recoverable=True,
             advice="the frame is skipped and the session goes on; report it if it recurs",
+        )
+
+
+class EncodeError(GatewayError, ValueError):
+    """A client event that JSON cannot hold. The fault of whoever built it.
+
+    Attributes:
+        event_type: the event's type.
+        detail: what cannot be written.
+    """
+
+    def __init__(self, event_type: str, detail: str) -> None:
+        self.event_type = event_type
+        self.detail = redact(detail)
+        super().__init__(
+            f"{event_type} cannot be written as JSON: {self.detail}",
+            code="invalid_client_event",
+            advice="send text without lone surrogates, and values of the types the event declares",
         )
 
 
