@@ -1,0 +1,136 @@
+"""Cuts a byte stream into WebSocket frames as the bytes arrive, whole text messages without a copy. Pure.
+
+Source: RFC 6455 section 5.2, as a client reads it. What is no unfragmented text goes to `on_other`, whole.
+"""
+
+from collections.abc import Callable
+
+__all__ = ["FrameParser", "ProtocolViolation"]
+
+TEXT = 0x81
+"""First byte of an unfragmented text frame: FIN and opcode 1."""
+
+_STOPPED = -1
+_FIRST_BYTES = frozenset({0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8A})
+"""FIN with every known opcode; without FIN only data frames. No extension is offered, so no RSV bit is legal."""
+
+
+class ProtocolViolation(Exception):
+    """The server broke the protocol or a limit; the stream cannot be read on.
+
+    Attributes:
+        close_code: What to tell the server: 1002 (protocol error) or 1009 (too big).
+        detail: What it did, without payload.
+    """
+
+    def __init__(self, close_code: int, detail: str) -> None:
+        super().__init__(close_code, detail)
+        self.close_code = close_code
+        self.detail = detail
+
+
+class FrameParser:
+    """The state between two reads: the bytes of an incomplete frame, and which frames take the short way."""
+
+    __slots__ = ("_fast", "_have", "_max_frame_bytes", "_parts", "_want")
+
+    def __init__(self, max_frame_bytes: int) -> None:
+        self._max_frame_bytes = max_frame_bytes
+        self._parts: list[bytes] = []
+        self._have = 0
+        self._want = 0
+        self._fast = TEXT
+
+    @property
+    def behind(self) -> bool:
+        """Whether complete frames may be left over, because a callback raised: feed `b""` to go on."""
+        return 0 < self._have >= self._want
+
+    def fragmented(self, is_open: bool) -> None:
+        """Say whether a fragmented message is open: a text frame is a violation then, so none takes the short way."""
+        if self._fast != _STOPPED:
+            self._fast = _STOPPED - 1 if is_open else TEXT
+
+    def stop(self) -> None:
+        """Drop all that is left and all that comes; callable from within a callback."""
+        self._fast = _STOPPED
+
+    def feed(
+        self, data: bytes, on_text: Callable[[memoryview], None], on_other: Callable[[int, memoryview], None]
+    ) -> None:
+        """Take the next bytes and hand over every frame they complete.
+
+        Args:
+            data: Bytes as they arrived; views on them are handed out.
+            on_text: Called per unfragmented text frame with its payload.
+            on_other: Called per other frame with its first byte and payload; any first byte is a legal one.
+
+        Raises:
+            ProtocolViolation: a masked frame, a reserved bit or opcode, an illegal control frame, or one over the limit.
+        """
+        if self._have:
+            self._parts.append(data)
+            self._have += len(data)
+            if self._have < self._want:
+                return
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._have = 0
+        self._cut(data, on_text, on_other)
+
+    def _cut(
+        self, data: bytes, on_text: Callable[[memoryview], None], on_other: Callable[[int, memoryview], None]
+    ) -> None:
+        view = memoryview(data)
+        pos, end, want = 0, len(data), 2
+        try:
+            while end - pos >= (want := 2):
+                n, head = data[pos + 1], 2
+                if n > 125:
+                    want = head = self._head_size(n)
+                    if end - pos < head:
+                        break
+                    n = int.from_bytes(data[pos + 2 : pos + head], "big")
+                if n > self._max_frame_bytes:
+                    raise ProtocolViolation(1009, f"a frame of {n} bytes, over {self._max_frame_bytes}")
+                want = head + n
+                if end - pos < want:
+                    self._check(data[pos], n)
+                    break
+                start = pos + head
+                pos += want
+                # self._fast is read anew for each frame: a callback may stop the parser
+                if (first := data[start - head]) == self._fast:
+                    on_text(view[start:pos])
+                elif self._fast == _STOPPED:
+                    pos = end
+                else:
+                    self._check(first, n)
+                    on_other(first, view[start:pos])
+        except BaseException:
+            want = 2
+            raise
+        finally:
+            self._keep(data, pos, want)
+
+    def _keep(self, data: bytes, pos: int, want: int) -> None:
+        if pos < len(data) and self._fast != _STOPPED:
+            rest = data[pos:]
+            self._parts.append(rest)
+            self._have = len(rest)
+            self._want = want
+
+    @staticmethod
+    def _head_size(length_byte: int) -> int:
+        if length_byte == 126:
+            return 4
+        if length_byte == 127:
+            return 10
+        raise ProtocolViolation(1002, "a masked frame from a server")
+
+    @staticmethod
+    def _check(first_byte: int, n: int) -> None:
+        if first_byte not in _FIRST_BYTES:
+            raise ProtocolViolation(1002, f"an illegal frame with first byte 0x{first_byte:02x}")
+        if first_byte >= 0x88 and n > 125:
+            raise ProtocolViolation(1002, f"a control frame of {n} bytes")
