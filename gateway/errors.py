@@ -14,7 +14,9 @@ _SECRETS: Final = re.compile(
     r"""\b(?:sk|ek|rk)[-_][\w*-]{6,}|\b(?i:bearer)\s+[^\s"',;]+|insecure-api-key\.[^\s"',;]+"""
     r"""|(?<=")(?i:authorization|api[-_]key|client_secret|token)"\s*:\s*"[^"]*"""
 )
-_SECRET_FIELDS: Final = re.compile(r"key|token|secret|authorization|headers|password", re.IGNORECASE)
+_SECRET_FIELDS: Final = re.compile(
+    r"(?:^|[_.-])(?:key|token|secret|authorization|headers|password|extras)(?:$|[.[])", re.IGNORECASE
+)
 _HIDDEN: Final = "[hidden]"
 _SHORT: Final = 80
 _brief: Final = reprlib.Repr()

@@ -1,0 +1,91 @@
+"""The checks behind every setting: each returns the value in its final form or raises ``ConfigError``. Pure.
+
+They take ``object``, because what arrives comes from people and files: no value, however hostile, raises anything else.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from .errors import ConfigError
+
+
+def listed(choices: Sequence[str]) -> str:
+    """Return choices as text: ``a, b or c``."""
+    return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
+
+
+def one_of(field: str, value: object, allowed: Iterable[str], *or_else: str) -> str:
+    """Return the value if it is one of the allowed strings; ``or_else`` names what the caller accepts besides."""
+    names = tuple(allowed)
+    if isinstance(value, str) and value in names:
+        return value
+    raise ConfigError(field, value, listed([*(f'"{name}"' for name in names), *or_else]))
+
+
+def text(field: str, value: object, *, empty: bool = False, what: str = "") -> str:
+    """Return the value if it is a string that can be written as UTF-8, and not blank unless ``empty``."""
+    allowed = what or ("text" if empty else "text that is not empty")
+    if not isinstance(value, str) or not (empty or value.strip()):
+        raise ConfigError(field, value, allowed)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(field, value, f"{allowed}, without lone surrogates") from None
+    return str(value)
+
+
+def number(field: str, value: object, low: float, high: float) -> float:
+    """Return the value as a float if it is a number within the bounds, both included."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+        return float(value)
+    raise ConfigError(field, value, f"a number from {low:g} to {high:g}")
+
+
+def seconds(field: str, value: object, *, limit_s: float = 86_400.0) -> float:
+    """Return a duration in seconds: more than none and, because clocks and sockets have their limits, at most a day."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= limit_s:
+        return float(value)
+    raise ConfigError(field, value, f"seconds, more than 0 and at most {limit_s:g}")
+
+
+def integer(field: str, value: object, low: int, high: int | None = None, *, or_else: str = "") -> int:
+    """Return the value if it is an integer within the bounds, both included."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        whole = int(value)
+        if whole >= low and (high is None or whole <= high):
+            return whole
+    upto = f"from {low} to {high}" if high is not None else f"of at least {low}"
+    raise ConfigError(field, value, f"an integer {upto}{or_else}")
+
+
+def flag(field: str, value: object) -> bool:
+    """Return the value if it is True or False, and nothing that merely behaves so."""
+    if isinstance(value, bool):
+        return value
+    raise ConfigError(field, value, "True or False")
+
+
+def items(field: str, value: object, what: str) -> tuple[Any, ...]:
+    """Return a list or tuple as a tuple; a string or a mapping, though iterable, is neither."""
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    raise ConfigError(field, value, f"a list or tuple of {what}")
+
+
+def texts(field: str, value: object) -> tuple[str, ...]:
+    """Return a list or tuple of strings as a tuple."""
+    return tuple(text(f"{field}[{i}]", item) for i, item in enumerate(items(field, value, "text")))
+
+
+def json_object(field: str, value: object) -> dict[str, Any]:
+    """Return a deep copy of a mapping that JSON can hold, in plain dicts, lists, strings and numbers."""
+    allowed = "a dict with text as keys and what JSON can hold as values"
+    if not isinstance(value, Mapping):
+        raise ConfigError(field, value, allowed)
+    try:
+        copy = msgspec.json.decode(msgspec.json.encode(dict(value)))
+    except Exception as error:  # the values run their own code while they are encoded
+        raise ConfigError(field, value, f"{allowed}: {error}") from error
+    return dict(copy)
