@@ -1,0 +1,135 @@
+"""What can be told or asked of a session and of a broker: frozen, picklable messages. Pure.
+
+``session.ask(SendText("hi"))`` and ``session.proxy().send_text("hi")`` are one thing: the proxy's methods build these.
+A bad argument raises in the caller, when the message is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import pykka
+
+from .errors import InvalidCommand
+from .events import Event
+
+Subscriber: TypeAlias = "pykka.ActorRef[Any] | Callable[[Event], object]"
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """To a broker: open a session. ``overrides`` replace fields of the broker's Config. Answered with a SessionProxy."""
+
+    overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class SendText:
+    """Say something as the user and ask for a reply. Answered with the item's id as soon as it is accepted."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not self.text.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidCommand(f"send_text takes a non-empty str, not {self.text!r:.80}")
+
+
+@dataclass(frozen=True, slots=True)
+class SendAudio:
+    """Append input audio, already encoded in the session's input format (PCM16: little-endian, mono, 24 kHz)."""
+
+    data: bytes
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidCommand(f"audio must be encoded to bytes, not {type(self.data).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAudio:
+    """Make what was appended a user message and ask for a reply (push to talk)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearAudio:
+    """Forget the input audio that was appended and not committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateResponse:
+    """Ask for a reply without saying anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stop what the model is saying and the tools that run for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateInstructions:
+    """Replace the instructions. Answered when the provider has confirmed them."""
+
+    instructions: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.instructions, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidCommand(f"instructions are a str, not {type(self.instructions).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class GetInstructions:
+    """Answered with the instructions that the provider confirmed last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Deliver events to an actor (as :class:`RealtimeEvent`) or call a function in the session's thread."""
+
+    subscriber: Subscriber
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.subscriber, pykka.ActorRef) and not callable(self.subscriber):
+            raise InvalidCommand(f"a subscriber is an ActorRef or a callable, not {self.subscriber!r:.80}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """Stop delivering to a subscriber; no error if it is none."""
+
+    subscriber: Subscriber
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitOpen:
+    """Answered with True once the provider confirmed the configuration; fails with what prevented it."""
+
+
+SessionCommand: TypeAlias = (
+    SendText
+    | SendAudio
+    | CommitAudio
+    | ClearAudio
+    | CreateResponse
+    | Interrupt
+    | UpdateInstructions
+    | GetInstructions
+    | AwaitOpen
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeEvent:
+    """To a subscribing actor: one event of a session."""
+
+    session_id: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeClose:
+    """To a subscribing actor: the session is over, and nothing follows."""
+
+    session_id: str
+    reason: str

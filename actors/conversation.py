@@ -1,0 +1,330 @@
+"""The conversation of a session: responses, replies, tools and interruptions, whatever line carries them. Pure.
+
+It knows what was accepted and in which order, so that on a new line it can say what the provider has to hear again.
+
+Source: the session contract, statements 1 to 7 and 12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, get_args
+
+import msgspec
+
+from ..gateway import codes
+from ..gateway import server_events as wire
+from ..gateway.client_events import ResponseCancel
+from ..gateway.config import Config
+from ..gateway.items import assistant_text
+from ..gateway.wire_types import Item, RateLimit, Response
+from .effects import NOTHING, Effect, Effects, Record, Send
+from .events import (
+    AssistantTurnCompleted,
+    AssistantTurnStarted,
+    Error,
+    Interrupted,
+    InterruptReason,
+    RateLimited,
+    TurnStatus,
+    UserSpeechStarted,
+    UserSpeechStopped,
+    UserTranscript,
+    UserTranscriptDelta,
+)
+from .reply_gate import ReplyGate
+from .session_log import ItemRecorded
+from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
+from .tool_outcome import ToolOutcome
+from .turns import Turn, Turns
+
+LOW_LIMIT = 0.1
+
+
+class Conversation:
+    """What was said and is being said. Its methods return effects; sends are left out while the line is down."""
+
+    def __init__(
+        self, config: Config, new_id: Callable[[str], str], gate: ReplyGate, batches: ToolBatches
+    ) -> None:
+        self._config = config
+        self._new_id = new_id
+        self._gate = gate
+        self._batches = batches
+        self._turns = Turns()
+        self._items: list[Item] = []
+        self._line: int | None = None
+        self._names_conversations = False
+        self._cut_next = False
+        self._rounds = 0
+
+    def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
+        """Return who handles which server event. Deltas go straight to the turns."""
+        turns = self._turns
+        return {
+            wire.ResponseOutputTextDelta: turns.text_delta,
+            wire.ResponseOutputTextDone: turns.text_done,
+            wire.ResponseOutputAudioDelta: turns.audio_delta,
+            wire.ResponseOutputAudioTranscriptDelta: turns.transcript_delta,
+            wire.ResponseOutputAudioTranscriptDone: turns.transcript_done,
+            wire.ResponseOutputItemAdded: turns.item_added,
+            wire.ResponseOutputItemDone: turns.item_done,
+            wire.ResponseFunctionCallArgumentsDelta: turns.arguments_delta,
+            wire.ResponseFunctionCallArgumentsDone: turns.arguments_done,
+            wire.ResponseCreated: self._response_created,
+            wire.ResponseDone: self._response_done,
+            wire.ConversationItemAdded: self._item_arrived,
+            wire.ConversationItemCreated: self._item_arrived,
+            wire.InputAudioBufferSpeechStarted: self._speech_started,
+            wire.InputAudioBufferSpeechStopped: self._speech_stopped,
+            wire.ConversationItemInputAudioTranscriptionDelta: _transcript_delta,
+            wire.ConversationItemInputAudioTranscriptionCompleted: _transcript_completed,
+            wire.ConversationItemInputAudioTranscriptionFailed: _transcript_failed,
+            wire.RateLimitsUpdated: _rate_limits,
+        }
+
+    # -- the line
+
+    def restore(self, items: Iterable[Item]) -> None:
+        """Take over what an earlier incarnation recorded."""
+        self._items.extend(items)
+
+    def line_up(self, line: int) -> Effects:
+        """The session is configured on a new line: say what was said before, then ask if somebody waits."""
+        self._line = line
+        return [*(Send(create_item(item)) for item in self._items), *self._gate.line_up()]
+
+    def line_down(self) -> Effects:
+        """The line is lost: turns in the making end here; tools go on, their outputs wait."""
+        self._line = None
+        self._cut_next = False
+        effects: list[Effect] = []
+        for turn in self._turns.drop_all():
+            if not turn.interrupted:
+                effects += fail_all(turn.turn_id, turn.calls.values(), "incomplete", "the line was lost")
+                effects += [
+                    self._turns.interrupt(turn, "error"),
+                    AssistantTurnCompleted(turn.turn_id, "failed"),
+                ]
+            elif turn.announced:
+                effects.append(AssistantTurnCompleted(turn.turn_id, "cancelled"))
+        return [*effects, *self._gate.line_down()]
+
+    # -- commands
+
+    def say(self, item: Item) -> Effects:
+        """A user message: recorded, sent, and answered."""
+        self._rounds = 0
+        item_id = item.id or ""
+        return [*self._record(item), *self._up([Send(create_item(item))]), *self._up(self._gate.ask(item_id))]
+
+    def ask(self) -> Effects:
+        """Want a reply to what is there."""
+        self._rounds = 0
+        return self._up(self._gate.ask(self._new_id("ask")))
+
+    def interrupt(self, reason: InterruptReason) -> Effects:
+        """Stop what is being said, and the tools of what was said."""
+        streaming = self._turns.streaming()
+        effects: list[Effect] = []
+        for turn in streaming:
+            effects += self._cut(turn, reason)
+        for turn_id in self._batches.open_turns():
+            effects += self._interrupt_tools(turn_id, reason)
+        if not streaming and reason == "manual" and self._gate.create_in_flight:
+            self._cut_next = True
+        return effects
+
+    def tool_finished(self, outcome: ToolOutcome) -> Effects:
+        """A tool worker is done with a call."""
+        turn_id, effects = self._batches.finished(outcome)
+        return [*effects, *(self._submit(turn_id) if turn_id else ())]
+
+    def tool_timed_out(self, call_id: str) -> Effects:
+        """A tool took too long."""
+        turn_id, effects = self._batches.timed_out(call_id)
+        return [*effects, *(self._submit(turn_id) if turn_id else ())]
+
+    def reply_timed_out(self) -> Effects:
+        """No response came to our create."""
+        self._cut_next = False
+        return self._gate.timed_out()
+
+    def stop_tools(self, reason: str) -> Effects:
+        """End all tools: the session is over."""
+        return self._batches.drop_all(reason)
+
+    def refused(self, event_id: str, code: str | None) -> tuple[bool, str | None, Effects]:
+        """The server refused an event. Returns whether that is dealt with, the item it was about, and effects."""
+        handled, effects = self._gate.rejected(event_id, code)
+        item_id = event_id.removeprefix(ITEM_EVENT) if event_id.startswith(ITEM_EVENT + "item") else None
+        return handled, item_id, effects
+
+    # -- server events
+
+    def _response_created(self, event: wire.ResponseCreated, _now: float) -> Effects:
+        response = event.response
+        if self._turns.known(response.id):
+            return NOTHING
+        if not self._is_default(response):
+            self._turns.begin(response.id, default=False)
+            return [AssistantTurnStarted(response.id)]
+        late, effects = self._gate.created(response.id)
+        turn = self._turns.begin(response.id, default=True, hidden=late)
+        if late:
+            return [*effects, self._cancel(turn)]
+        effects = [*effects, AssistantTurnStarted(response.id)]
+        if self._cut_next:
+            self._cut_next = False
+            effects += self._cut(turn, "manual")
+        return effects
+
+    def _response_done(self, event: wire.ResponseDone, _now: float) -> Effects:
+        response = event.response
+        repeated = self._turns.known(response.id)
+        turn = self._turns.finish(response)
+        if turn is None:
+            # Without a response.created (around interruptions) it may still be what the gate waits for.
+            return NOTHING if repeated else self._gate.done(response.id)
+        status: TurnStatus = "cancelled" if turn.interrupted else _status(response)
+        runnable = [call for call in turn.calls.values() if call.completed]
+        if status != "completed" or not turn.default:
+            runnable = []
+        effects: list[Effect] = []
+        if turn.announced:
+            effects += self._report(turn, response, status, {call.call_id for call in runnable})
+        if turn.default and not turn.interrupted:
+            effects += self._remember(turn)
+        if runnable:
+            self._rounds += 1
+            effects += self._batches.start(turn.turn_id, runnable, self._line or 0)
+        if turn.default:
+            effects += self._gate.done(response.id, carry=bool(runnable))
+        if self._batches.ready(turn.turn_id):
+            effects += self._submit(turn.turn_id)
+        return effects
+
+    def _report(self, turn: Turn, response: Response, status: TurnStatus, runs: set[str]) -> list[Effect]:
+        skipped = [call for call in turn.calls.values() if call.call_id not in runs]
+        why = "incomplete" if status == "completed" else status
+        effects = fail_all(turn.turn_id, skipped, why, f"the call did not run: its response is {why}")
+        if status == "failed":
+            details = response.status_details
+            error = details.error if details is not None else None
+            code = (error.code or error.type if error else None) or "response_failed"
+            message = (error.message if error else None) or "the provider could not complete the response"
+            recoverable = codes.is_recoverable_error(code, error.type if error else None)
+            effects.append(Error(code, message, recoverable=recoverable))
+            if codes.is_rate_limit_error(code):
+                effects.append(RateLimited(0.0))
+        usage = msgspec.to_builtins(response.usage) if response.usage is not None else None
+        return [*effects, AssistantTurnCompleted(turn.turn_id, status, usage)]
+
+    def _remember(self, turn: Turn) -> list[Effect]:
+        return [
+            effect
+            for item_id, said in turn.said.items()
+            for effect in self._record(assistant_text("".join(said), item_id=item_id))
+        ]
+
+    def _item_arrived(
+        self, event: wire.ConversationItemAdded | wire.ConversationItemCreated, _now: float
+    ) -> Effects:
+        if event.item.id:
+            self._gate.arrived(event.item.id)
+        return NOTHING
+
+    def _speech_started(self, event: wire.InputAudioBufferSpeechStarted, _now: float) -> Effects:
+        self._gate.speech_started()
+        self._rounds = 0
+        started = UserSpeechStarted(event.audio_start_ms or 0.0, event.item_id)
+        if not self._config.vad_interrupts:
+            return [started]
+        return [started, *self.interrupt("barge_in")]
+
+    def _speech_stopped(self, event: wire.InputAudioBufferSpeechStopped, _now: float) -> Effects:
+        return [UserSpeechStopped(event.audio_end_ms or 0.0, event.item_id), *self._gate.speech_stopped()]
+
+    # -- steps
+
+    def _cut(self, turn: Turn, reason: InterruptReason) -> list[Effect]:
+        cancel: list[Effect] = [self._cancel(turn)] if reason == "manual" else []
+        return [*cancel, self._turns.interrupt(turn, reason), *self._gate.interrupted(turn.turn_id)]
+
+    def _cancel(self, turn: Turn) -> Send:
+        return Send(ResponseCancel(response_id=turn.turn_id, event_id=self._new_id("event")))
+
+    def _interrupt_tools(self, turn_id: str, reason: InterruptReason) -> list[Effect]:
+        submits, effects = self._batches.interrupt(turn_id)
+        told = Interrupted(turn_id, reason)
+        if not submits:
+            return [told, *effects, *self._gate.drop(turn_id)]
+        done = self._submit(turn_id) if self._batches.ready(turn_id) else []
+        return [told, *effects, *done]
+
+    def _submit(self, turn_id: str) -> list[Effect]:
+        interrupted = self._batches.was_interrupted(turn_id)
+        last, effects = self._batches.submit(turn_id, self._line)
+        self._items += [
+            e.entry.item for e in effects if isinstance(e, Record) and isinstance(e.entry, ItemRecorded)
+        ]
+        if interrupted and self._config.on_interrupt == "drop":
+            return [*self._up(effects), *self._gate.drop(turn_id)]
+        if self._rounds > self._config.max_tool_rounds:
+            message = (
+                f"{self._rounds} rounds of tools without a word of the user: no further reply is asked for"
+            )
+            stop = Error("too_many_tool_rounds", message, recoverable=True)
+            return [*self._up(effects), *self._gate.drop(turn_id), stop]
+        return [*self._up(effects), *self._up(self._gate.ask(last, instead_of=turn_id))]
+
+    def _record(self, item: Item) -> list[Effect]:
+        self._items.append(item)
+        return [Record(ItemRecorded(item))]
+
+    def _up(self, effects: Effects) -> list[Effect]:
+        if self._line is None:
+            return [effect for effect in effects if not isinstance(effect, Send)]
+        return list(effects)
+
+    def _is_default(self, response: Response) -> bool:
+        # Out-of-band responses have no conversation; a provider that names none at all has the default one only.
+        if response.conversation_id is not None:
+            self._names_conversations = True
+            return True
+        return not self._names_conversations
+
+
+def _status(response: Response) -> TurnStatus:
+    return response.status if response.status in get_args(TurnStatus) else "completed"  # type: ignore[return-value]  # narrowed by the set
+
+
+def _transcript_delta(event: wire.ConversationItemInputAudioTranscriptionDelta, _now: float) -> Effects:
+    return [UserTranscriptDelta(event.item_id, event.delta, event.content_index or 0)]
+
+
+def _transcript_completed(
+    event: wire.ConversationItemInputAudioTranscriptionCompleted, _now: float
+) -> Effects:
+    return [UserTranscript(event.item_id, event.transcript, event.content_index)]
+
+
+def _transcript_failed(event: wire.ConversationItemInputAudioTranscriptionFailed, _now: float) -> Effects:
+    error = event.error.message or event.error.code or "the transcription failed"
+    return [UserTranscript(event.item_id, "", event.content_index, error)]
+
+
+def _rate_limits(event: wire.RateLimitsUpdated, _now: float) -> Effects:
+    low = [limit for limit in event.rate_limits if _is_low(limit)]
+    if not low:
+        return NOTHING
+    reset_ms = 1000.0 * max(limit.reset_seconds or 0.0 for limit in low)
+    return [RateLimited(reset_ms, tuple(msgspec.to_builtins(limit) for limit in event.rate_limits))]
+
+
+def _is_low(limit: RateLimit) -> bool:
+    return (
+        bool(limit.limit)
+        and limit.remaining is not None
+        and limit.remaining / (limit.limit or 1.0) < LOW_LIMIT
+    )

@@ -1,0 +1,130 @@
+"""What the session core decides, as values that the session actor performs. Pure.
+
+An effect is an event for the subscribers (the 23 kinds are effects themselves), or one of the classes here. Order matters:
+what is recorded is recorded before the command that caused it is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..gateway.client_events import ClientEvent
+from .events import CloseReason, Event
+from .session_log import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a client event: control, ahead of audio."""
+
+    event: ClientEvent
+
+
+@dataclass(frozen=True, slots=True)
+class SendAppend:
+    """Send input audio behind everything else; refused when the outgoing buffer is full."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Append to the session log: from here on it survives the actor."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Answer the command that came with ``token``."""
+
+    token: int
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Fail the command that came with ``token``."""
+
+    token: int
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """Call ``core.timer(key)`` in ``delay_s``; a timer of the same key is replaced. ``jitter``: anywhere up to then."""
+
+    key: Hashable
+    delay_s: float
+    jitter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimer:
+    """Forget the timer of this key; no error if there is none."""
+
+    key: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLine:
+    """Start a ConnectWorker; it answers with ``core.connected(attempt)`` or ``core.connect_failed(attempt)``."""
+
+    attempt: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DropLine:
+    """Close the transport, or give up the connection attempt; the core already counts the line as lost."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartTool:
+    """Start a ToolWorker for one call."""
+
+    turn_id: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopTool:
+    """Set the cancel token of a running call and end its worker; its outcome no longer counts."""
+
+    call_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the session for good: close the subscribers with this, then stop the actor."""
+
+    reason: CloseReason
+    code: str | None = None
+    message: str | None = None
+    error: Exception | None = None
+
+
+Effect: TypeAlias = (
+    Event
+    | Send
+    | SendAppend
+    | Record
+    | Resolve
+    | Reject
+    | StartTimer
+    | StopTimer
+    | OpenLine
+    | DropLine
+    | StartTool
+    | StopTool
+    | Finish
+)
+Effects: TypeAlias = Sequence[Effect]
+NOTHING: Effects = ()

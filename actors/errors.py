@@ -1,0 +1,58 @@
+"""The error tree of the actors room: what a caller of a broker or a session can meet. Pure.
+
+Each says whose fault it is and what to do; provider and network faults come from :mod:`trunkline.gateway.errors`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..supervision import CallerError
+
+
+class SessionError(CallerError):
+    """Root of this room. It goes to the caller alone: the actor that raised it lives on."""
+
+    def __init__(self, message: str, *, code: str = "session_error") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.message, self.code))
+
+
+def _rebuild(cls: type[SessionError], message: str, code: str) -> SessionError:
+    error = cls.__new__(cls)
+    SessionError.__init__(error, message, code=code)
+    return error
+
+
+class InvalidCommand(SessionError, ValueError):
+    """A command's argument is of the wrong kind. The caller's fault; nothing was sent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="invalid_command")
+
+
+class SessionGone(SessionError):
+    """The session is closed. The caller may ``broker.connect()`` a new one."""
+
+    def __init__(self, message: str = "the session is closed: connect a new one") -> None:
+        super().__init__(message, code="session_closed")
+
+
+class CommandTimeout(SessionError, TimeoutError):
+    """The provider did not answer a command in time. It may still take effect."""
+
+    def __init__(self, command: str, timeout_s: float) -> None:
+        super().__init__(
+            f"{command}: no answer from the provider within {timeout_s} s", code="command_timeout"
+        )
+
+
+class LineDown(SessionError):
+    """The command needs the line and the line is down; it was not accepted. The caller may retry."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"{command}: the line is down and the command cannot be held", code="line_down")

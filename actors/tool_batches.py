@@ -1,0 +1,239 @@
+"""The tool calls of finished turns: who runs, what came of each, and when a batch is submitted. Pure.
+
+Every call that the model completed leads to exactly one output, in the model's order, whatever happened to the tool;
+calls dropped by an interruption under the policy ``drop`` are the one exception.
+
+Source: the session contract, statements 2, 4 and 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from ..gateway.client_events import ConversationItemCreate
+from ..gateway.items import function_call, function_call_output
+from ..gateway.wire_types import Item
+from .effects import Effect, Effects, Record, Send, StartTimer, StartTool, StopTimer, StopTool
+from .events import ToolBatchSubmitted, ToolCallCompleted, ToolCallDispatched, ToolCallFailed
+from .session_log import ItemRecorded
+from .tool_arguments import parse_arguments
+from .tool_errors import ToolArgumentsError
+from .tool_outcome import ToolOutcome
+from .tool_runner import ToolRunner
+from .turns import CallDraft
+
+ITEM_EVENT = "event_"  # the event id of an item's creation is this and the item's id
+Policy: TypeAlias = Literal["drop", "submit_completed_only", "submit"]
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call of a batch."""
+
+    draft: CallDraft
+    args: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    running: bool = False
+    outcome: ToolOutcome | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The calls of one turn, in the model's order."""
+
+    turn_id: str
+    line: int
+    calls: list[_Call]
+    interrupted: bool = False
+
+
+class ToolBatches:
+    """All batches that are not submitted yet, by turn."""
+
+    def __init__(
+        self,
+        runner: ToolRunner,
+        new_id: Callable[[str], str],
+        timeouts_s: Mapping[str, float | None],
+        policy: Policy,
+        *,
+        settle_dropped: bool,
+    ) -> None:
+        self._runner = runner
+        self._new_id = new_id
+        self._timeouts_s = timeouts_s
+        self._policy = policy
+        self._settle_dropped = settle_dropped
+        self._batches: dict[str, _Batch] = {}
+        self._calls: dict[str, tuple[_Batch, _Call]] = {}
+
+    def open_turns(self) -> list[str]:
+        """The turns whose tools are still at work and were not interrupted."""
+        return [batch.turn_id for batch in self._batches.values() if not batch.interrupted]
+
+    def start(self, turn_id: str, drafts: Collection[CallDraft], line: int) -> Effects:
+        """Begin a turn's calls: bad ones fail at once, the others wait for the runner's word."""
+        calls = [_Call(draft) for draft in sorted(drafts, key=lambda draft: draft.output_index)]
+        batch = _Batch(turn_id, line, calls)
+        self._batches[turn_id] = batch
+        effects: list[Effect] = []
+        for call in calls:
+            self._calls[call.draft.call_id] = (batch, call)
+            refusal = self._check(call)
+            if refusal is not None:
+                effects += self._settle(batch, call, refusal)
+        return [*effects, *self._admit()]
+
+    def finished(self, outcome: ToolOutcome) -> tuple[str | None, Effects]:
+        """A worker is done. Returns the turn that is now complete, if any, and effects; late outcomes are dropped."""
+        batch, call = self._calls.get(outcome.call_id, (None, None))
+        if batch is None or call is None or call.outcome is not None:
+            return None, ()
+        effects = self._settle(batch, call, outcome)
+        return self._complete(batch), [*effects, *self._admit()]
+
+    def timed_out(self, call_id: str) -> tuple[str | None, Effects]:
+        """A call took too long: its worker is stopped and the model is told."""
+        batch, call = self._calls.get(call_id, (None, None))
+        if batch is None or call is None or call.outcome is not None:
+            return None, ()
+        turn_id, effects = self.finished(ToolOutcome.failed(call_id, call.draft.name, "timeout"))
+        return turn_id, [StopTool(call_id, "timeout"), *effects]
+
+    def was_interrupted(self, turn_id: str) -> bool:
+        """Whether this turn's tools were interrupted and their outputs are submitted all the same."""
+        return self._batches[turn_id].interrupted
+
+    def ready(self, turn_id: str) -> bool:
+        """Whether all calls of this turn have their outcome."""
+        batch = self._batches.get(turn_id)
+        return batch is not None and self._complete(batch) is not None
+
+    def submit(self, turn_id: str, line: int | None) -> tuple[str, Effects]:
+        """Send the outputs of a complete turn, in the model's order. Returns the last output's item id, and effects."""
+        batch = self._batches.pop(turn_id)
+        effects: list[Effect] = []
+        last = ""
+        for call in batch.calls:
+            outcome = call.outcome
+            if outcome is None:
+                continue
+            del self._calls[call.draft.call_id]
+            last = self._new_id("item")
+            draft = call.draft
+            pair = (
+                function_call(draft.call_id, draft.name, draft.arguments or "{}", item_id=draft.item_id),
+                function_call_output(draft.call_id, outcome.output, item_id=last),
+            )
+            effects += [Record(ItemRecorded(item)) for item in pair]
+            # On another line than the one the call came from, the provider has never seen the call.
+            known = batch.line == line
+            effects += [Send(create_item(item)) for item in (pair[1:] if known else pair)]
+        effects.append(ToolBatchSubmitted(turn_id, tuple(call.draft.call_id for call in batch.calls)))
+        return last, effects
+
+    def interrupt(self, turn_id: str) -> tuple[bool, Effects]:
+        """The turn was interrupted: apply the policy. Returns whether outputs will still be submitted, and effects."""
+        batch = self._batches.get(turn_id)
+        if batch is None or batch.interrupted:
+            return False, ()
+        batch.interrupted = True
+        if self._policy == "submit":
+            return True, ()
+        effects: list[Effect] = []
+        for call in batch.calls:
+            if call.outcome is None:
+                effects += self._cancel(batch, call, "interrupted")
+        if self._policy == "submit_completed_only":
+            return True, [*effects, *self._admit()]
+        if self._settle_dropped:
+            return True, [*self._replace_outputs(batch), *effects, *self._admit()]
+        self._forget(batch)
+        return False, [*effects, *self._admit()]
+
+    def drop_all(self, reason: str) -> Effects:
+        """Stop everything: the line is gone, and what the model asked for with it."""
+        effects: list[Effect] = []
+        for batch in list(self._batches.values()):
+            for call in batch.calls:
+                if call.outcome is None:
+                    effects += self._cancel(batch, call, reason)
+            self._forget(batch)
+        return effects
+
+    # -- steps
+
+    def _check(self, call: _Call) -> ToolOutcome | None:
+        draft = call.draft
+        if draft.name not in self._timeouts_s:
+            return ToolOutcome.failed(draft.call_id, draft.name, "unknown_tool")
+        try:
+            call.args = parse_arguments(draft.arguments)
+        except ToolArgumentsError as error:
+            return ToolOutcome.failed(draft.call_id, draft.name, "invalid_arguments", str(error))
+        return None
+
+    def _admit(self) -> list[Effect]:
+        waiting = [key for key, (_, call) in self._calls.items() if not call.running and call.outcome is None]
+        running = sum(call.running for _, call in self._calls.values())
+        effects: list[Effect] = []
+        for call_id in self._runner.admit(waiting, running) if waiting else ():
+            batch, call = self._calls[call_id]
+            call.running = True
+            draft = call.draft
+            effects += [
+                ToolCallDispatched(batch.turn_id, call_id, draft.name, call.args, draft.item_id),
+                StartTool(batch.turn_id, call_id, draft.name, draft.arguments),
+            ]
+            timeout_s = self._timeouts_s[draft.name]
+            if timeout_s is not None:
+                effects.append(StartTimer(("tool", call_id), timeout_s))
+        return effects
+
+    def _settle(self, batch: _Batch, call: _Call, outcome: ToolOutcome) -> list[Effect]:
+        draft, was_running = call.draft, call.running
+        call.outcome, call.running = outcome, False
+        effects: list[Effect] = [StopTimer(("tool", draft.call_id))] if was_running else []
+        if outcome.error is None:
+            done = ToolCallCompleted(batch.turn_id, draft.call_id, draft.name, outcome.result, draft.item_id)
+            return [*effects, done]
+        failure = outcome.error
+        return [*effects, call_failed(batch.turn_id, draft, failure.code, failure.detail or failure.message)]
+
+    def _cancel(self, batch: _Batch, call: _Call, reason: str) -> list[Effect]:
+        draft, was_running = call.draft, call.running
+        outcome = ToolOutcome.failed(draft.call_id, draft.name, "cancelled")
+        stop: list[Effect] = [StopTool(draft.call_id, reason)] if was_running else []
+        return [*stop, *self._settle(batch, call, outcome)]
+
+    def _replace_outputs(self, batch: _Batch) -> list[Effect]:
+        """Under ``drop`` with ``settle_dropped_calls``, even finished calls are answered with "cancelled"."""
+        for call in batch.calls:
+            if call.outcome is not None:
+                call.outcome = ToolOutcome.failed(call.draft.call_id, call.draft.name, "cancelled")
+        return []
+
+    @staticmethod
+    def _complete(batch: _Batch) -> str | None:
+        return batch.turn_id if all(call.outcome is not None for call in batch.calls) else None
+
+    def _forget(self, batch: _Batch) -> None:
+        del self._batches[batch.turn_id]
+        for call in batch.calls:
+            self._calls.pop(call.draft.call_id, None)
+
+
+def create_item(item: Item) -> ConversationItemCreate:
+    """Return the event that adds this item; its event id tells which item a refusal is about."""
+    return ConversationItemCreate(item=item, event_id=f"{ITEM_EVENT}{item.id}")
+
+
+def call_failed(turn_id: str, draft: CallDraft, code: str, message: str) -> ToolCallFailed:
+    """Return the event for a call without a result."""
+    return ToolCallFailed(turn_id, draft.call_id, draft.name, message, code, draft.item_id)
+
+
+def fail_all(turn_id: str, drafts: Iterable[CallDraft], code: str, message: str) -> list[Effect]:
+    """Return the events for calls that never ran."""
+    return [call_failed(turn_id, draft, code, message) for draft in drafts]

@@ -1,0 +1,217 @@
+"""The responses that are being made: what of each a subscriber sees, and which tool calls it holds. Pure.
+
+A turn is one response, told apart by its id: overlapping responses never mix, and deltas of an interrupted or unknown
+response are dropped here.
+
+Source: the session contract, statements 3 to 6 and 12; protocol reference A.6 (order of events in one response).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..gateway.server_events import (
+    ResponseFunctionCallArgumentsDelta,
+    ResponseFunctionCallArgumentsDone,
+    ResponseOutputAudioDelta,
+    ResponseOutputAudioTranscriptDelta,
+    ResponseOutputAudioTranscriptDone,
+    ResponseOutputItemAdded,
+    ResponseOutputItemDone,
+    ResponseOutputTextDelta,
+    ResponseOutputTextDone,
+)
+from ..gateway.wire_types import Item, Response
+from .effects import NOTHING, Effects
+from .events import (
+    AssistantAudioDelta,
+    AssistantText,
+    AssistantTextDelta,
+    AssistantTranscript,
+    AssistantTranscriptDelta,
+    Interrupted,
+    InterruptReason,
+    ToolCallArgsDelta,
+    ToolCallStarted,
+)
+
+_REMEMBERED = 64  # ids of finished turns, so that a second response.done is known for what it is
+
+
+@dataclass(slots=True)
+class CallDraft:
+    """A tool call as the model writes it."""
+
+    call_id: str
+    name: str
+    item_id: str | None
+    output_index: int
+    arguments: str = ""
+    completed: bool = False
+
+
+@dataclass(slots=True)
+class Turn:
+    """One response in the making."""
+
+    turn_id: str
+    default: bool
+    announced: bool = True
+    interrupted: bool = False
+    said: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    calls: dict[str, CallDraft] = field(default_factory=dict[str, CallDraft])
+    odd_bytes: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+class Turns:
+    """All responses in the making, by id."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, Turn] = {}
+        self._visible: dict[str, Turn] = {}
+        self._finished: OrderedDict[str, None] = OrderedDict()
+
+    # -- lifecycle
+
+    def begin(self, response_id: str, *, default: bool, hidden: bool = False) -> Turn:
+        """A response began. ``hidden``: nothing of it reaches a subscriber."""
+        turn = Turn(response_id, default, announced=not hidden, interrupted=hidden)
+        self._all[response_id] = turn
+        if not hidden:
+            self._visible[response_id] = turn
+        return turn
+
+    def known(self, response_id: str) -> bool:
+        """Whether this response is in the making or just finished."""
+        return response_id in self._all or response_id in self._finished
+
+    def finish(self, response: Response) -> Turn | None:
+        """A response is over: forget it and return its turn, completed by what ``response.done`` lists."""
+        turn = self._all.pop(response.id, None)
+        if turn is None:
+            return None
+        self._visible.pop(response.id, None)
+        self._finished[response.id] = None
+        while len(self._finished) > _REMEMBERED:
+            self._finished.popitem(last=False)
+        for index, item in enumerate(response.output):
+            if item.type == "function_call":
+                self._complete_call(turn, item, index)
+        return turn
+
+    def streaming(self) -> list[Turn]:
+        """The visible turns of the default conversation, oldest first."""
+        return [turn for turn in self._visible.values() if turn.default]
+
+    def interrupt(self, turn: Turn, reason: InterruptReason) -> Interrupted:
+        """Hide the rest of a turn."""
+        turn.interrupted = True
+        self._visible.pop(turn.turn_id, None)
+        return Interrupted(turn.turn_id, reason)
+
+    def drop_all(self) -> Iterable[Turn]:
+        """Forget everything (the line is gone) and return the turns that were in the making."""
+        turns = list(self._all.values())
+        self._all.clear()
+        self._visible.clear()
+        return turns
+
+    # -- the hot path: one lookup, one event
+
+    def text_delta(self, event: ResponseOutputTextDelta, _now: float) -> Effects:
+        """More text."""
+        if event.response_id not in self._visible:
+            return NOTHING
+        return (AssistantTextDelta(event.response_id, event.delta, event.item_id, event.content_index),)
+
+    def transcript_delta(self, event: ResponseOutputAudioTranscriptDelta, _now: float) -> Effects:
+        """More of what the audio says."""
+        if event.response_id not in self._visible:
+            return NOTHING
+        return (AssistantTranscriptDelta(event.response_id, event.delta, event.item_id, event.content_index),)
+
+    def audio_delta(self, event: ResponseOutputAudioDelta, _now: float) -> Effects:
+        """More audio; an odd byte waits for the next delta of its item."""
+        turn = self._visible.get(event.response_id)
+        if turn is None:
+            return NOTHING
+        data = event.delta
+        if turn.odd_bytes:
+            data = turn.odd_bytes.pop(event.item_id, b"") + data
+        if len(data) & 1:
+            turn.odd_bytes[event.item_id] = data[-1:]
+            data = data[:-1]
+        pcm = np.frombuffer(data, np.dtype("<i2"))
+        return (AssistantAudioDelta(event.response_id, pcm, event.item_id, event.content_index),)
+
+    # -- finals
+
+    def text_done(self, event: ResponseOutputTextDone, _now: float) -> Effects:
+        """A text part is complete."""
+        turn = self._visible.get(event.response_id)
+        if turn is None:
+            return NOTHING
+        turn.said.setdefault(event.item_id, []).append(event.text)
+        return (AssistantText(event.response_id, event.text, event.item_id, event.content_index),)
+
+    def transcript_done(self, event: ResponseOutputAudioTranscriptDone, _now: float) -> Effects:
+        """A spoken part is complete."""
+        turn = self._visible.get(event.response_id)
+        if turn is None:
+            return NOTHING
+        turn.said.setdefault(event.item_id, []).append(event.transcript)
+        return (AssistantTranscript(event.response_id, event.transcript, event.item_id, event.content_index),)
+
+    # -- tool calls
+
+    def item_added(self, event: ResponseOutputItemAdded, _now: float) -> Effects:
+        """An output item began; a function call is announced."""
+        turn = self._all.get(event.response_id)
+        item = event.item
+        if turn is None or item.type != "function_call" or not item.call_id:
+            return NOTHING
+        if item.call_id in turn.calls:
+            return NOTHING
+        turn.calls[item.call_id] = CallDraft(item.call_id, item.name or "", item.id, event.output_index)
+        if turn.interrupted:
+            return NOTHING
+        return (ToolCallStarted(turn.turn_id, item.call_id, item.name or "", item.id),)
+
+    def arguments_delta(self, event: ResponseFunctionCallArgumentsDelta, _now: float) -> Effects:
+        """More of a call's arguments; the whole comes with ``.done``, so nothing is collected here."""
+        if event.response_id not in self._visible:
+            return NOTHING
+        return (ToolCallArgsDelta(event.response_id, event.call_id, event.delta, event.item_id),)
+
+    def arguments_done(self, event: ResponseFunctionCallArgumentsDone, _now: float) -> Effects:
+        """A call's arguments are written; that does not make the call complete (A.6)."""
+        turn = self._all.get(event.response_id)
+        call = turn.calls.get(event.call_id) if turn is not None else None
+        if call is not None:
+            call.arguments = event.arguments or call.arguments
+            call.name = event.name or call.name
+        return NOTHING
+
+    def item_done(self, event: ResponseOutputItemDone, _now: float) -> Effects:
+        """An output item is final; only a call with status completed may run."""
+        turn = self._all.get(event.response_id)
+        if turn is not None and event.item.type == "function_call":
+            self._complete_call(turn, event.item, event.output_index)
+        return NOTHING
+
+    @staticmethod
+    def _complete_call(turn: Turn, item: Item, output_index: int) -> None:
+        if not item.call_id:
+            return
+        call = turn.calls.get(item.call_id)
+        if call is None:
+            call = CallDraft(item.call_id, item.name or "", item.id, output_index)
+            turn.calls[item.call_id] = call
+        call.output_index = output_index
+        call.name = item.name or call.name
+        call.arguments = item.arguments or call.arguments
+        call.completed = item.status == "completed"
