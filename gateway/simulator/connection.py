@@ -1,0 +1,181 @@
+"""One client's connection: reads frames into the core, plays its responses, writes what comes out. Owns a socket.
+
+Everything here runs in the simulator's event loop: one task reads, one writes, one plays each response. Events go out in
+the order in which the core made them, through one outbox; who fills it faster than the client reads has to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterable
+
+import msgspec
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from .admission import Refusal
+from .brains import Brain
+from .client_error import ClientError
+from .ids import Event
+from .response_run import ResponseRun
+from .session_core import Abandon, Effect, Send, SessionCore, Start
+from .steps import Hold, Latch, Pause
+from .wire_log import WireLog, type_of
+
+_OUTBOX_LIMIT = 256
+_TURN = 32
+"""Events that a response sends before the other tasks get their turn."""
+
+
+class _Close:
+    __slots__ = ("code", "reason")
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+
+
+class Connection:
+    """A session with its socket and tasks.
+
+    Args:
+        number: Which connection of the simulator it is, from 1.
+        websocket: Open.
+        wire: Where frames are recorded.
+        core: The session; None for a client that is only told why it is refused.
+        brain: What answers.
+    """
+
+    def __init__(
+        self, number: int, websocket: ServerConnection, wire: WireLog, core: SessionCore | None, brain: Brain
+    ) -> None:
+        self.number = number
+        self._websocket = websocket
+        self._wire = wire
+        self._core = core
+        self._brain = brain
+        self._outbox: asyncio.Queue[str | bytes | _Close] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._playing: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Serve the client until either side ends the connection; leaves no task behind."""
+        writer = asyncio.create_task(self._write(), name=f"write {self.number}")
+        try:
+            if self._core is not None:
+                self._perform(self._core.open())
+            await self._read()
+        finally:
+            tasks = [writer, *self._playing.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def send(self, event: Event) -> None:
+        """Queue an event."""
+        self.inject(msgspec.json.encode(event).decode())
+
+    def inject(self, frame: str | bytes) -> None:
+        """Queue a frame as it is: text, or binary for bytes."""
+        self._outbox.put_nowait(frame)
+        if self._outbox.qsize() >= _OUTBOX_LIMIT:
+            self._room.clear()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close behind what is queued."""
+        self._outbox.put_nowait(_Close(code, reason))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Tell the client why it is not served, and close."""
+        error = ClientError(refusal.code, refusal.message)
+        self.send({"type": "error", "event_id": f"event_refused_{self.number}", "error": error.detail(None)})
+        self.close(refusal.close_code, f"invalid_request_error.{refusal.code}")
+
+    def expire(self, age_minutes: int) -> None:
+        """End the session as the service ends one that is too old."""
+        if self._core is not None:
+            event, reason = self._core.expire(age_minutes)
+            self.send(event)
+            self.close(1001, reason)
+
+    def reset(self) -> None:
+        """End the TCP connection with a reset: no CLOSE, nothing flushed."""
+        sock = self._websocket.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._websocket.transport.abort()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                frame = await self._websocket.recv()
+                self._wire.note_frame("received", self.number, type_of(frame), frame)
+                if self._core is not None:
+                    self._perform(self._core.receive(frame))
+                await self._room.wait()
+        except ConnectionClosed:
+            return
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                entry = await self._outbox.get()
+                if self._outbox.qsize() < _OUTBOX_LIMIT // 2:
+                    self._room.set()
+                if isinstance(entry, _Close):
+                    await self._websocket.close(entry.code, entry.reason)
+                    return
+                self._wire.note_frame("sent", self.number, type_of(entry), entry)
+                await self._websocket.send(entry)
+        except ConnectionClosed:
+            return
+        finally:
+            # Whoever waits for room may go on: what they queue now goes nowhere, and the reader ends them.
+            self._room.set()
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(event=event):
+                    self.send(event)
+                case Start(run=run):
+                    self._playing[run.id] = asyncio.create_task(self._play(run), name=run.id)
+                case Abandon(response_id=response_id):
+                    task = self._playing.pop(response_id, None)
+                    if task is not None:
+                        task.cancel()
+
+    async def _play(self, run: ResponseRun) -> None:
+        assert self._core is not None
+        n_sent = 0
+        for action in self._core.play(run, self._brain.reply):
+            match action:
+                case Pause(seconds=seconds):
+                    await asyncio.sleep(seconds)
+                case Hold(gate=gate):
+                    await _opened(gate)
+                case _:
+                    self.send(action)
+                    n_sent += 1
+                    if n_sent % _TURN == 0:
+                        await asyncio.sleep(0)
+                    await self._room.wait()
+        self._playing.pop(run.id, None)
+
+
+async def _opened(gate: Latch) -> None:
+    loop = asyncio.get_running_loop()
+    opened = asyncio.Event()
+
+    def wake() -> None:
+        try:
+            loop.call_soon_threadsafe(opened.set)
+        except RuntimeError:
+            # The simulator was stopped while the response waited: nobody is left to wake.
+            pass
+
+    gate.when_open(wake)
+    await opened.wait()

@@ -1,0 +1,248 @@
+"""One item that a response streams out: its events from `output_item.added` to `output_item.done`. Pure.
+
+Source: protocol.md A.6 and the end of A.8.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .ids import Event, Ids
+from .item_list import Item, ItemList
+from .tone import word_tone
+
+_OBFUSCATION_STEP = 16
+
+
+@dataclass(slots=True)
+class Place:
+    """Where the events of an item belong."""
+
+    ids: Ids
+    response_id: str
+    item_id: str
+    output_index: int
+
+    def event(self, type: str, /, **fields: Any) -> Event:
+        """Build an event that names this item."""
+        return self.ids.event(
+            type,
+            response_id=self.response_id,
+            item_id=self.item_id,
+            output_index=self.output_index,
+            **fields,
+        )
+
+
+class Body(Protocol):
+    """What differs between a text message, a spoken one and a function call."""
+
+    def skeleton(self) -> dict[str, Any]:
+        """Return the item's members as far as they are known now."""
+        ...
+
+    def begin(self, place: Place) -> list[Event]:
+        """Return the events that open the part."""
+        ...
+
+    def chunk(self, place: Place, text: str) -> list[Event]:
+        """Return the events of one more delta."""
+        ...
+
+    def finish(self, place: Place) -> list[Event]:
+        """Return the events that close the part, complete or not."""
+        ...
+
+
+def _obfuscation(ids: Ids, delta: str) -> str:
+    # Pads the event so that its size does not give the text away, as the service does.
+    return ids.letters(_OBFUSCATION_STEP - len(delta) % _OBFUSCATION_STEP)
+
+
+@dataclass(slots=True)
+class TextBody:
+    """An assistant message in text."""
+
+    text: str = ""
+
+    def skeleton(self) -> dict[str, Any]:
+        """Return the message with what was said so far."""
+        content = [{"type": "output_text", "text": self.text}] if self.text else []
+        return {"type": "message", "role": "assistant", "content": content}
+
+    def begin(self, place: Place) -> list[Event]:
+        """Open the text part."""
+        part = {"type": "text", "text": ""}
+        return [place.event("response.content_part.added", content_index=0, part=part)]
+
+    def chunk(self, place: Place, text: str) -> list[Event]:
+        """Send one delta of text."""
+        self.text += text
+        padding = _obfuscation(place.ids, text)
+        return [place.event("response.output_text.delta", content_index=0, delta=text, obfuscation=padding)]
+
+    def finish(self, place: Place) -> list[Event]:
+        """Close the text part."""
+        part = {"type": "text", "text": self.text}
+        return [
+            place.event("response.output_text.done", content_index=0, text=self.text),
+            place.event("response.content_part.done", content_index=0, part=part),
+        ]
+
+
+@dataclass(slots=True)
+class AudioBody:
+    """An assistant message in speech: a tone per word, and its transcript.
+
+    Args:
+        format: The wire name of the audio format.
+        word_ms: Milliseconds of sound per delta.
+    """
+
+    format: str
+    word_ms: int
+    transcript: str = ""
+    spoken_ms: int = 0
+
+    def skeleton(self) -> dict[str, Any]:
+        """Return the message with the transcript so far; items never carry the sound itself."""
+        content = [{"type": "output_audio", "transcript": self.transcript}] if self.transcript else []
+        return {"type": "message", "role": "assistant", "content": content}
+
+    def begin(self, place: Place) -> list[Event]:
+        """Open the audio part."""
+        part = {"type": "audio", "transcript": ""}
+        return [place.event("response.content_part.added", content_index=0, part=part)]
+
+    def chunk(self, place: Place, text: str) -> list[Event]:
+        """Send one word: its transcript first, then its sound."""
+        self.transcript += text
+        self.spoken_ms += self.word_ms
+        sound = base64.b64encode(word_tone(text.strip(), self.word_ms, self.format)).decode()
+        padding = _obfuscation(place.ids, text)
+        return [
+            place.event(
+                "response.output_audio_transcript.delta", content_index=0, delta=text, obfuscation=padding
+            ),
+            place.event("response.output_audio.delta", content_index=0, delta=sound),
+        ]
+
+    def finish(self, place: Place) -> list[Event]:
+        """Close the audio part."""
+        part = {"type": "audio", "transcript": self.transcript}
+        return [
+            place.event("response.output_audio.done", content_index=0),
+            place.event("response.output_audio_transcript.done", content_index=0, transcript=self.transcript),
+            place.event("response.content_part.done", content_index=0, part=part),
+        ]
+
+
+@dataclass(slots=True)
+class CallBody:
+    """A function call, its arguments streamed."""
+
+    name: str
+    call_id: str
+    arguments: str = ""
+
+    def skeleton(self) -> dict[str, Any]:
+        """Return the call with its arguments so far."""
+        return {
+            "type": "function_call",
+            "name": self.name,
+            "call_id": self.call_id,
+            "arguments": self.arguments,
+        }
+
+    def begin(self, place: Place) -> list[Event]:
+        """A call has no content part."""
+        return []
+
+    def chunk(self, place: Place, text: str) -> list[Event]:
+        """Send one delta of the arguments."""
+        self.arguments += text
+        padding = _obfuscation(place.ids, text)
+        return [
+            place.event(
+                "response.function_call_arguments.delta",
+                call_id=self.call_id,
+                delta=text,
+                obfuscation=padding,
+            )
+        ]
+
+    def finish(self, place: Place) -> list[Event]:
+        """Close the arguments; sent for a cut call too, so it does not mean that they are complete."""
+        return [
+            place.event(
+                "response.function_call_arguments.done",
+                call_id=self.call_id,
+                name=self.name,
+                arguments=self.arguments,
+            )
+        ]
+
+
+@dataclass(slots=True)
+class OutputItem:
+    """One item in the making.
+
+    Args:
+        place: Which response, item and index.
+        body: What kind of item.
+        items: The conversation it joins; None for a response outside of it.
+        item: The item as last announced.
+    """
+
+    place: Place
+    body: Body
+    items: ItemList | None
+    item: Item = field(default_factory=dict)
+    _previous: str | None = None
+
+    def begin(self) -> list[Event]:
+        """Announce the item, put it into the conversation, open its part."""
+        self.item.update(self._now("in_progress"))
+        events = [self._output("response.output_item.added")]
+        if self.items is not None:
+            self._previous = self.items.insert(self.item, None)
+            events.append(self._conversation("conversation.item.added"))
+        return events + self.body.begin(self.place)
+
+    def chunk(self, text: str) -> list[Event]:
+        """Stream one delta."""
+        return self.body.chunk(self.place, text)
+
+    def finish(self, status: str) -> list[Event]:
+        """Close the part and the item, which ends with this status (`completed` or `incomplete`)."""
+        events = self.body.finish(self.place)
+        self.item.update(self._now(status))
+        if self.items is not None:
+            if isinstance(self.body, AudioBody):
+                self.items.note_speech(self.place.item_id, self.body.spoken_ms)
+            events.append(self._conversation("conversation.item.done"))
+        return [*events, self._output("response.output_item.done")]
+
+    def _now(self, status: str) -> Item:
+        return {
+            "id": self.place.item_id,
+            "object": "realtime.item",
+            "status": status,
+            **self.body.skeleton(),
+        }
+
+    def _conversation(self, event_type: str) -> Event:
+        return self.place.ids.event(
+            event_type, previous_item_id=self._previous, item=copy.deepcopy(self.item)
+        )
+
+    def _output(self, event_type: str) -> Event:
+        return self.place.ids.event(
+            event_type,
+            response_id=self.place.response_id,
+            output_index=self.place.output_index,
+            item=copy.deepcopy(self.item),
+        )

@@ -1,0 +1,76 @@
+"""What a `response.create` asks for, on top of the session's settings. Pure.
+
+Source: protocol event `response.create`, protocol.md A.3 (`RealtimeResponseCreateParams`).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from .client_error import invalid
+from .conversation import Conversation
+from .item_list import Item, ItemList
+from .response_run import Options
+from .session_settings import Settings
+
+Request = dict[str, Any]
+
+
+def stays_outside(request: Request) -> bool:
+    """Tell whether the response is one outside of the conversation (`conversation: "none"`)."""
+    conversation = request.get("conversation", "auto")
+    if conversation not in ("auto", "none"):
+        raise invalid(
+            "response.conversation",
+            f"Invalid value: '{conversation}'. Supported values are: 'auto' and 'none'.",
+        )
+    return bool(conversation == "none")
+
+
+def options_for(settings: Settings, request: Request, conversation_id: str | None, delay_s: float) -> Options:
+    """Return the response's options: the session's, overridden by the request's."""
+    output = settings["audio"]["output"]
+    asked = request.get("audio", {}).get("output", {})
+    return Options(
+        output_modalities=list(request.get("output_modalities", settings["output_modalities"])),
+        audio_output={
+            "format": asked.get("format", output["format"]),
+            "voice": asked.get("voice", output["voice"]),
+        },
+        max_output_tokens=request.get("max_output_tokens", settings["max_output_tokens"]),
+        metadata=request.get("metadata"),
+        conversation_id=conversation_id,
+        delay_s=delay_s,
+    )
+
+
+def conversation_for(settings: Settings, request: Request, items: ItemList, response_id: str) -> Conversation:
+    """Return what the brain is shown: a snapshot, with the request's overrides applied.
+
+    Raises:
+        ClientError: `input` refers to an item that does not exist: the client's fault.
+    """
+    given = request.get("input")
+    seen = list(items) if given is None else [_resolved(item, i, items) for i, item in enumerate(given)]
+    instructions = request.get("instructions")
+    return Conversation(
+        items=copy.deepcopy(seen),
+        instructions=settings["instructions"] if instructions is None else instructions,
+        tools=request.get("tools", settings["tools"]),
+        tool_choice=request.get("tool_choice", settings["tool_choice"]),
+        output_modalities=request.get("output_modalities", settings["output_modalities"]),
+        metadata=request.get("metadata"),
+        session_id=settings["id"],
+        response_id=response_id,
+        out_of_band=stays_outside(request),
+        model=settings["model"],
+    )
+
+
+def _resolved(item: Item, index: int, items: ItemList) -> Item:
+    if item["type"] != "item_reference":
+        return item
+    if item["id"] not in items:
+        raise invalid(f"response.input[{index}].id", f"Item with id '{item['id']}' does not exist.")
+    return items.get(item["id"], "invalid_value")

@@ -1,0 +1,225 @@
+"""One response: turns a brain's steps into the wire's events, in the wire's order. Pure.
+
+`ResponseRun.perform` is a generator, pulled by the shell: it yields events, and between them the pauses and holds that
+the shell has to wait out. Whatever has not been pulled has not happened, so a cancel between two pulls cuts exactly there.
+
+Source: protocol.md A.6, A.8.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .conversation import Conversation
+from .ids import Event, Ids
+from .item_list import ItemList
+from .output_item import AudioBody, Body, CallBody, OutputItem, Place, TextBody
+from .steps import CallTool, Chunk, Fail, Hold, Incomplete, Pause, Say, Speak, Step
+from .token_count import usage
+
+Action = Event | Pause | Hold
+"""What the shell does next: send an event, or wait."""
+
+_WORDS = re.compile(r"\s*\S+|\s+")
+_ARGUMENT_PIECES = re.compile(r"\w+|\W+")
+_WORD_MS = 200
+
+
+def words_of(text: str) -> list[str]:
+    """Split a text into deltas: a word each, with the space before it."""
+    return _WORDS.findall(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a response was asked to be; the settings of the session, overridden by those of `response.create`.
+
+    Args:
+        output_modalities: `["text"]` or `["audio"]`.
+        audio_output: `{"format": ..., "voice": ...}`.
+        max_output_tokens: A number of tokens (here: deltas), or "inf".
+        metadata: Echoed.
+        conversation_id: None for a response outside of the conversation.
+        delay_s: Seconds between two deltas where the step does not say.
+    """
+
+    output_modalities: list[str]
+    audio_output: dict[str, Any]
+    max_output_tokens: int | str
+    metadata: dict[str, str] | None
+    conversation_id: str | None
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a response ended: its status and `status_details`."""
+
+    status: str
+    details: dict[str, Any] | None = None
+
+
+COMPLETED = Ending("completed")
+CANCELLED_BY_CLIENT = Ending("cancelled", {"type": "cancelled", "reason": "client_cancelled"})
+
+
+class ResponseRun:
+    """A response from `response.created` to `response.done`.
+
+    Args:
+        ids: Makes the identifiers.
+        options: What was asked for.
+        conversation: What the brain is shown.
+        items: The conversation that the output joins; None for a response outside of it.
+    """
+
+    def __init__(
+        self, ids: Ids, options: Options, conversation: Conversation, items: ItemList | None
+    ) -> None:
+        self.id = conversation.response_id
+        self.conversation = conversation
+        self.options = options
+        self.spoken_ms = 0
+        self._ids = ids
+        self._items = items
+        self._outputs: list[OutputItem] = []
+        self._open: OutputItem | None = None
+        self._n_deltas = 0
+        self._n_text = 0
+        self._ending: Ending | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, one way or another."""
+        return self._ending is not None
+
+    def created(self) -> Event:
+        """Return `response.created`."""
+        return self._ids.event("response.created", response=self._resource("in_progress", None, None))
+
+    def perform(self, steps: Iterable[Step]) -> Iterator[Action]:
+        """Yield what the steps lead to, up to but without `response.done`."""
+        for step in steps:
+            match step:
+                case Pause() | Hold():
+                    yield step
+                case Fail(code=code, message=message, type=type_):
+                    yield from self.end(_failed(code, message, type_))
+                case Incomplete(reason=reason):
+                    yield from self.end(_incomplete(reason))
+                case Say() | Speak():
+                    yield from self._stream(self._message_body(step), _chunks(step.text), step.delay_s)
+                case CallTool():
+                    yield from self._stream(self._call_body(step), _argument_chunks(step), step.delay_s)
+            if self.is_done:
+                return
+        yield from self.end(COMPLETED)
+
+    def end(self, ending: Ending) -> list[Event]:
+        """Close what is open and end the response; the events up to but without `response.done`.
+
+        The second end is ignored: the first one wins.
+        """
+        if self.is_done:
+            return []
+        self._ending = ending
+        return self._close("completed" if ending is COMPLETED else "incomplete")
+
+    def done(self) -> Event:
+        """Return `response.done`."""
+        ending = self._ending or COMPLETED
+        spent = usage(self.conversation, self._n_text, self.spoken_ms)
+        return self._ids.event("response.done", response=self._resource(ending.status, ending.details, spent))
+
+    def _stream(self, body: Body, chunks: Iterable[Chunk], delay_s: float | None) -> Iterator[Action]:
+        delay = Pause(self.options.delay_s if delay_s is None else delay_s)
+        self._open = self._new_item(body)
+        yield from self._open.begin()
+        for chunk in chunks:
+            if not isinstance(chunk, str):
+                yield chunk
+                continue
+            if delay.seconds > 0:
+                yield delay
+            if self._budget_is_spent():
+                yield from self.end(_incomplete("max_output_tokens"))
+                return
+            yield from self._delta(body, chunk)
+        yield from self._close("completed")
+
+    def _delta(self, body: Body, chunk: str) -> list[Event]:
+        self._n_deltas += 1
+        if isinstance(body, AudioBody):
+            self.spoken_ms += body.word_ms
+        else:
+            self._n_text += 1
+        assert self._open is not None
+        return self._open.chunk(chunk)
+
+    def _budget_is_spent(self) -> bool:
+        limit = self.options.max_output_tokens
+        return isinstance(limit, int) and self._n_deltas >= limit
+
+    def _close(self, status: str) -> list[Event]:
+        item, self._open = self._open, None
+        return item.finish(status) if item is not None else []
+
+    def _new_item(self, body: Body) -> OutputItem:
+        place = Place(self._ids, self.id, self._ids.fresh("item"), len(self._outputs))
+        item = OutputItem(place, body, self._items)
+        self._outputs.append(item)
+        return item
+
+    def _message_body(self, step: Say | Speak) -> Body:
+        if self.options.output_modalities == ["text"]:
+            return TextBody()
+        word_ms = step.word_ms if isinstance(step, Speak) else _WORD_MS
+        return AudioBody(self.options.audio_output["format"]["type"], word_ms)
+
+    def _call_body(self, step: CallTool) -> CallBody:
+        return CallBody(step.name, step.call_id or self._ids.fresh("call", 16))
+
+    def _resource(
+        self, status: str, details: dict[str, Any] | None, spent: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        resource: dict[str, Any] = {
+            "object": "realtime.response",
+            "id": self.id,
+            "status": status,
+            "status_details": details,
+            "output": [copy.deepcopy(output.item) for output in self._outputs],
+            "output_modalities": self.options.output_modalities,
+            "max_output_tokens": self.options.max_output_tokens,
+            "audio": {"output": self.options.audio_output},
+            "usage": spent,
+            "metadata": self.options.metadata,
+        }
+        if self.options.conversation_id is not None:
+            resource["conversation_id"] = self.options.conversation_id
+        return resource
+
+
+def _failed(code: str, message: str, type_: str) -> Ending:
+    error = {"type": type_, "code": code, "message": message}
+    return Ending("failed", {"type": "failed", "error": error})
+
+
+def _incomplete(reason: str) -> Ending:
+    return Ending("incomplete", {"type": "incomplete", "reason": reason})
+
+
+def _chunks(text: str | Iterable[Chunk]) -> Iterable[Chunk]:
+    return words_of(text) if isinstance(text, str) else text
+
+
+def _argument_chunks(step: CallTool) -> Iterable[Chunk]:
+    arguments = step.arguments
+    if isinstance(arguments, dict):
+        arguments = msgspec.json.encode(arguments).decode()
+    return _ARGUMENT_PIECES.findall(arguments) if isinstance(arguments, str) else arguments  # type: ignore[return-value]

@@ -1,0 +1,358 @@
+"""The simulator: a realtime server on loopback. Owns a thread with an event loop, and its sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable, Collection
+from random import Random
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from .admission import Admitted, Refusal, admit, is_realtime_path, refusal_body
+from .brains import Brain
+from .connection import Connection
+from .ids import Ids
+from .line import Line, Lines
+from .rule_brain import RuleBrain
+from .session_core import SessionCore
+from .wire_log import Closed, Handshake, WireLog
+
+_T = TypeVar("_T")
+
+_logger = logging.getLogger("trunkline.gateway")
+_PATH = "/v1/realtime"
+_MAX_FRAME_BYTES = 32 * 1024 * 1024
+_CLOSE_GRACE_S = 0.5
+_ABNORMAL = 1006
+
+
+class Simulator:
+    """A server that speaks the GA Realtime protocol over real WebSockets.
+
+    It runs in one thread, `trunkline simulator`, from `start` to `stop`; as a context manager it does both. What it
+    answers is up to its brain. All methods may be called from any thread.
+
+    Args:
+        brain: Decides the answers; None: `RuleBrain`.
+        host: Loopback, unless `allow_remote`.
+        port: 0 takes a free one; see `url`.
+        api_key: The only key accepted; None accepts any, and none.
+        models: The models served; None serves any name.
+        refuse_status: HTTP status to refuse upgrades with, or None. May be changed at any time.
+        refuse_error: `(code, message, close_code)` to refuse clients with after the upgrade, as the service does, or
+            None. May be changed at any time.
+        retry_after_s: Seconds in the `Retry-After` of a 429.
+        delta_interval_s: Seconds between two deltas; 0 is as fast as possible.
+        session_max_age_s: Age at which a session ends with `session_expired` and close 1001.
+        ping_interval_s: Seconds between pings to the client, and how long a pong may take; None never pings.
+        log_limit: How many frames `wire` keeps; 0 keeps none.
+        ssl_context: Serves `wss://` with it.
+        allow_remote: Allow a host other than loopback; needs an `api_key`.
+
+    Raises:
+        ValueError: A host other than loopback without `allow_remote` and `api_key`: the caller's fault.
+    """
+
+    def __init__(
+        self,
+        brain: Brain | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str | None = None,
+        models: Collection[str] | None = None,
+        refuse_status: int | None = None,
+        refuse_error: tuple[str, str, int] | None = None,
+        retry_after_s: int = 1,
+        delta_interval_s: float = 0.0,
+        session_max_age_s: float = 3600.0,
+        ping_interval_s: float | None = 20.0,
+        log_limit: int = 100_000,
+        ssl_context: ssl.SSLContext | None = None,
+        allow_remote: bool = False,
+    ) -> None:
+        if not _is_loopback(host) and not (allow_remote and api_key):
+            raise ValueError(
+                f"host {host!r} is not loopback: serving others needs allow_remote=True and an api_key"
+            )
+        self.refuse_status = refuse_status
+        self.refuse_error = refuse_error
+        self.retry_after_s = retry_after_s
+        self.wire = WireLog(log_limit)
+        self._brain: Brain = brain if brain is not None else RuleBrain()
+        self._host = host
+        self._port = port
+        self._api_key = api_key
+        self._models = models
+        self._delta_interval_s = delta_interval_s
+        self._session_max_age_s = session_max_age_s
+        self._ping_interval_s = ping_interval_s
+        self._ssl_context = ssl_context
+        self._lines = Lines()
+        self._live: dict[int, Connection] = {}
+        self._n_accepted = 0
+        self._changed = threading.Condition()
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+        self._bound_port = 0
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Listen, and return self. Starting twice is an error.
+
+        Raises:
+            RuntimeError: It runs already: the caller's fault.
+            OSError: The port cannot be had.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the simulator is running already")
+        self._started.clear()
+        self._failure = None
+        self._thread = threading.Thread(target=self._run, name="trunkline simulator", daemon=True)
+        self._thread.start()
+        self._started.wait()
+        if self._failure is not None:
+            self._thread.join()
+            self._thread = None
+            raise self._failure
+        return self
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Close all connections (1001), drop those that do not answer within half a second, end the thread.
+
+        Stopping one that does not run does nothing.
+
+        Raises:
+            TimeoutError: The thread is still there after `timeout_s`: a brain blocks it.
+        """
+        thread, loop, stopping = self._thread, self._loop, self._stopping
+        if thread is None:
+            return
+        if loop is not None and stopping is not None:
+            try:
+                loop.call_soon_threadsafe(stopping.set)
+            except RuntimeError:
+                # The loop is closed: the thread is ending by itself.
+                pass
+        thread.join(timeout_s)
+        if thread.is_alive():
+            raise TimeoutError(f"the simulator did not stop within {timeout_s} s: does its brain block?")
+        self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The endpoint without a query: `ws://127.0.0.1:<port>/v1/realtime`."""
+        if self._thread is None:
+            raise RuntimeError("the simulator is not running: call start(), or use it as a context manager")
+        scheme = "wss" if self._ssl_context is not None else "ws"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{scheme}://{host}:{self._bound_port}{_PATH}"
+
+    # -- connections and faults --------------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected now."""
+        return len(self._live)
+
+    @property
+    def accepted(self) -> int:
+        """How many upgrades were accepted so far."""
+        return self._n_accepted
+
+    def wait_connections(self, count: int, timeout_s: float = 5.0) -> None:
+        """Block until exactly `count` clients are connected.
+
+        Raises:
+            TimeoutError: It did not come to that within `timeout_s`.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._live) == count, timeout_s):
+                raise TimeoutError(
+                    f"waited {timeout_s} s for {count} connections; there are {len(self._live)}"
+                )
+
+    def inject(self, frame: str | bytes) -> None:
+        """Send a frame as it is to all clients: text for a string, binary for bytes."""
+        self._on_loop(lambda: [connection.inject(frame) for connection in self._live.values()])
+
+    def close_all(self, code: int = 1000, reason: str = "") -> None:
+        """Close all connections with a CLOSE frame, behind what is already queued; does not wait for the answers."""
+        self._on_loop(lambda: [connection.close(code, reason) for connection in self._live.values()])
+
+    def abort_all(self) -> None:
+        """Reset all TCP connections: no CLOSE, nothing flushed."""
+        self._on_loop(lambda: [connection.reset() for connection in self._live.values()])
+
+    def mute(self, *, future: bool = False) -> None:
+        """Go on reading all connections, but answer nothing on them any more: no event, no pong, not even CLOSE.
+
+        Args:
+            future: Also those that are made later, from their first byte: they get no upgrade. `unmute` ends this.
+        """
+
+        def mute() -> None:
+            self._lines.mute_new = future
+            self._lines.mute()
+
+        self._on_loop(mute)
+
+    def unmute(self) -> None:
+        """Serve new connections again; those that were made mute stay so."""
+        self._lines.mute_new = False
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _on_loop(self, act: Callable[[], _T]) -> _T:
+        """Run `act` in the simulator's thread and return its result (at once, when that is the caller's)."""
+        loop = self._loop
+        if loop is None:
+            raise RuntimeError("the simulator is not running")
+        if threading.current_thread() is self._thread:
+            return act()
+
+        async def call() -> _T:
+            return act()
+
+        return asyncio.run_coroutine_threadsafe(call(), loop).result(5.0)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            self._failure = error
+            if self._started.is_set():
+                _logger.exception("the simulator died")
+        finally:
+            self._loop = None
+            self._started.set()
+
+    async def _serve(self) -> None:
+        lines = self._lines
+
+        class OwnLine(Line):
+            pass
+
+        OwnLine.lines = lines
+        self._stopping = asyncio.Event()
+        server = await serve(
+            self._handle,
+            self._host,
+            self._port,
+            process_request=self._process_request,
+            select_subprotocol=_select_subprotocol,
+            compression=None,
+            create_connection=OwnLine,
+            max_size=_MAX_FRAME_BYTES,
+            ping_interval=self._ping_interval_s,
+            ping_timeout=self._ping_interval_s,
+            close_timeout=_CLOSE_GRACE_S,
+            logger=_logger,
+            ssl=self._ssl_context,
+        )
+        self._bound_port = server.sockets[0].getsockname()[1]
+        self._loop = asyncio.get_running_loop()
+        self._started.set()
+        await self._stopping.wait()
+        server.close()
+        closed = asyncio.ensure_future(server.wait_closed())
+        await asyncio.wait([closed], timeout=_CLOSE_GRACE_S)
+        # Mute, stalled and half-open clients do not answer the CLOSE.
+        lines.abort()
+        await closed
+
+    def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
+        status = self.refuse_status if is_realtime_path(request.path) else 404
+        if status is None:
+            return None
+        self.wire.note_handshake(Handshake(0, request.path, _lower(request.headers)))
+        body = msgspec.json.encode(refusal_body(status)).decode()
+        response = websocket.respond(status, body)
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = "application/json"
+        if status == 429:
+            response.headers["Retry-After"] = str(self.retry_after_s)
+        return response
+
+    async def _handle(self, websocket: ServerConnection) -> None:
+        request = websocket.request
+        assert request is not None
+        self._n_accepted += 1
+        number = self._n_accepted
+        headers = _lower(request.headers)
+        self.wire.note_handshake(Handshake(number, request.path, headers))
+        verdict = self._admit(request.path, headers)
+        core = self._new_core(verdict.model) if isinstance(verdict, Admitted) else None
+        connection = Connection(number, websocket, self.wire, core, self._brain)
+        if isinstance(verdict, Refusal):
+            connection.refuse(verdict)
+        expiry = asyncio.get_running_loop().call_later(
+            self._session_max_age_s, connection.expire, round(self._session_max_age_s / 60)
+        )
+        self._note_live(number, connection)
+        try:
+            await connection.run()
+        finally:
+            expiry.cancel()
+            self._note_live(number, None)
+            code, reason = websocket.close_code, websocket.close_reason
+            self.wire.note_closed(Closed(number, code or _ABNORMAL, reason or ""))
+
+    def _admit(self, path: str, headers: dict[str, str]) -> Admitted | Refusal:
+        if self.refuse_error is not None:
+            return Refusal(*self.refuse_error)
+        return admit(path, headers, self._api_key, self._models)
+
+    def _new_core(self, model: str) -> SessionCore:
+        expires_at = int(time.time() + self._session_max_age_s)
+        return SessionCore(Ids(Random()), model, expires_at, self._delta_interval_s)
+
+    def _note_live(self, number: int, connection: Connection | None) -> None:
+        with self._changed:
+            if connection is None:
+                self._live.pop(number, None)
+            else:
+                self._live[number] = connection
+            self._changed.notify_all()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _lower(headers: Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.raw_items()}
+
+
+def _select_subprotocol(websocket: ServerConnection, offered: list[Subprotocol]) -> Subprotocol | None:
+    # Clients that cannot set headers offer `realtime` and their key; an answer must name one of those offered.
+    return Subprotocol("realtime") if "realtime" in offered else None

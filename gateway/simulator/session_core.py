@@ -1,0 +1,276 @@
+"""The service's side of one session: what each client event leads to. Pure.
+
+`SessionCore` holds settings, conversation, audio buffer and the responses under way. It has no socket, clock or task:
+the shell feeds it frames, sends the events it returns, and plays the responses it starts.
+
+Source: protocol.md A.1, A.6, A.8.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .audio_buffer import AudioBuffer
+from .client_error import ClientError
+from .conversation import Conversation
+from .ids import Event, Ids
+from .item_list import Item, ItemList
+from .protocol_shapes import CLIENT_EVENT
+from .response_request import conversation_for, options_for, stays_outside
+from .response_run import CANCELLED_BY_CLIENT, Action, ResponseRun
+from .session_settings import Settings, initial_settings, updated
+from .steps import Fail, Step
+from .token_count import rate_limits
+
+Reply = Callable[[Conversation], Iterable[Step]]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Effect: send this event."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Effect: play this response."""
+
+    run: ResponseRun
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Effect: play this response no further; its last events are in the same list."""
+
+    response_id: str
+
+
+Effect = Send | Start | Abandon
+
+
+class SessionCore:
+    """One session.
+
+    Args:
+        ids: Makes the identifiers.
+        model: The model named in the URL.
+        expires_at: In seconds since the epoch, for `session.created`.
+        delay_s: Seconds between two deltas where a step does not say.
+    """
+
+    def __init__(self, ids: Ids, model: str, expires_at: int, delay_s: float = 0.0) -> None:
+        self.id = ids.fresh("sess")
+        self._ids = ids
+        self._delay_s = delay_s
+        self._conversation_id = ids.fresh("conv")
+        self._settings: Settings = initial_settings(self.id, model, expires_at)
+        self._items = ItemList()
+        self._buffer = AudioBuffer()
+        self._active: ResponseRun | None = None
+        self._running: dict[str, ResponseRun] = {}
+        self._has_spoken = False
+        self._n_responses = 0
+        self._n_tokens = 0
+        self._handlers: dict[str, Callable[[Event], list[Effect]]] = {
+            "session.update": self._update_session,
+            "conversation.item.create": self._create_item,
+            "conversation.item.retrieve": self._retrieve_item,
+            "conversation.item.delete": self._delete_item,
+            "conversation.item.truncate": self._truncate_item,
+            "input_audio_buffer.append": self._append_audio,
+            "input_audio_buffer.clear": self._clear_audio,
+            "input_audio_buffer.commit": self._commit_audio,
+            "output_audio_buffer.clear": self._clear_output,
+            "response.create": self._create_response,
+            "response.cancel": self._cancel_response,
+        }
+
+    def open(self) -> list[Effect]:
+        """Return what is sent to a client that just connected."""
+        return [self._send("session.created", session=copy.deepcopy(self._settings))]
+
+    def expire(self, age_minutes: int) -> tuple[Event, str]:
+        """Return the error event of a session that is too old, and the reason to close with (code 1001)."""
+        message = f"Your session hit the maximum duration of {age_minutes} minutes."
+        return self._error(ClientError("session_expired", message), None), message
+
+    def receive(self, frame: str | bytes) -> list[Effect]:
+        """Take one frame of the client, whatever is in it, and return what it leads to."""
+        event: Any = None
+        try:
+            event = _parse(frame)
+            CLIENT_EVENT(event, "")
+            return self._handlers[event["type"]](event)
+        except ClientError as error:
+            echoed = event.get("event_id") if isinstance(event, dict) else None
+            return [Send(self._error(error, echoed if isinstance(echoed, str) else None))]
+
+    def play(self, run: ResponseRun, reply: Reply) -> Iterator[Action]:
+        """Ask the brain, yield the response's events and waits, and end it."""
+        try:
+            yield from run.perform(reply(run.conversation))
+        except Exception as error:  # noqa: BLE001 - the brain's edge: its defect is the response's failure
+            yield from run.perform([Fail("brain_failed", f"The simulator's brain raised {error!r}")])
+        yield from self._finish(run)
+
+    def _finish(self, run: ResponseRun) -> list[Event]:
+        if self._active is run:
+            self._active = None
+        self._running.pop(run.id, None)
+        done = run.done()
+        self._n_responses += 1
+        self._n_tokens += done["response"]["usage"]["total_tokens"]
+        limits = rate_limits(self._n_responses, self._n_tokens)
+        return [done, self._ids.event("rate_limits.updated", rate_limits=limits)]
+
+    # -- session -----------------------------------------------------------------------------------------------------
+
+    def _update_session(self, event: Event) -> list[Effect]:
+        has_spoken = self._has_spoken or any(run.spoken_ms for run in self._running.values())
+        self._settings = updated(self._settings, event["session"], has_spoken=has_spoken)
+        return [self._send("session.updated", session=copy.deepcopy(self._settings))]
+
+    # -- items -------------------------------------------------------------------------------------------------------
+
+    def _create_item(self, event: Event) -> list[Effect]:
+        item: Item = {
+            "id": self._ids.fresh("item"),
+            "object": "realtime.item",
+            "status": "completed",
+            **event["item"],
+        }
+        if item["type"] == "function_call":
+            item.setdefault("call_id", self._ids.fresh("call", 16))
+        if item["type"] == "function_call_output" and not self._items.has_call(item["call_id"]):
+            raise ClientError(
+                "invalid_tool_call_id",
+                f"Tool call ID '{item['call_id']}' not found in conversation.",
+                "item.call_id",
+            )
+        return self._add_item(item, event.get("previous_item_id"))
+
+    def _add_item(self, item: Item, previous_item_id: str | None) -> list[Effect]:
+        previous = self._items.insert(item, previous_item_id)
+        shown = _without_sound(item)
+        return [
+            self._send("conversation.item.added", previous_item_id=previous, item=shown),
+            self._send("conversation.item.done", previous_item_id=previous, item=shown),
+        ]
+
+    def _retrieve_item(self, event: Event) -> list[Effect]:
+        item = self._items.get(event["item_id"], "item_retrieve_invalid_item_id")
+        return [self._send("conversation.item.retrieved", item=copy.deepcopy(item))]
+
+    def _delete_item(self, event: Event) -> list[Effect]:
+        self._items.remove(event["item_id"])
+        return [self._send("conversation.item.deleted", item_id=event["item_id"])]
+
+    def _truncate_item(self, event: Event) -> list[Effect]:
+        self._items.truncate(event["item_id"], event["content_index"], event["audio_end_ms"])
+        return [
+            self._send(
+                "conversation.item.truncated",
+                item_id=event["item_id"],
+                content_index=event["content_index"],
+                audio_end_ms=event["audio_end_ms"],
+            )
+        ]
+
+    # -- input audio -------------------------------------------------------------------------------------------------
+
+    def _append_audio(self, event: Event) -> list[Effect]:
+        self._buffer.append(event["audio"], self._input_format())
+        return []
+
+    def _clear_audio(self, event: Event) -> list[Effect]:
+        self._buffer.clear()
+        return [self._send("input_audio_buffer.cleared")]
+
+    def _commit_audio(self, event: Event) -> list[Effect]:
+        sound = self._buffer.take(self._input_format())
+        part = {"type": "input_audio", "audio": base64.b64encode(sound).decode()}
+        item: Item = {
+            "id": self._ids.fresh("item"),
+            "object": "realtime.item",
+            "status": "completed",
+            "type": "message",
+            "role": "user",
+            "content": [part],
+        }
+        committed = self._send(
+            "input_audio_buffer.committed", item_id=item["id"], previous_item_id=self._items.last_id
+        )
+        return [committed, *self._add_item(item, None)]
+
+    def _clear_output(self, event: Event) -> list[Effect]:
+        raise ClientError(
+            "invalid_value", "'output_audio_buffer.clear' is not supported on a WebSocket.", "type"
+        )
+
+    def _input_format(self) -> str:
+        name: str = self._settings["audio"]["input"]["format"]["type"]
+        return name
+
+    # -- responses ---------------------------------------------------------------------------------------------------
+
+    def _create_response(self, event: Event) -> list[Effect]:
+        request = event.get("response") or {}
+        outside = stays_outside(request)
+        if not outside and self._active is not None:
+            raise ClientError(
+                "conversation_already_has_active_response",
+                f"Conversation already has an active response in progress: {self._active.id}. "
+                "Wait until the response is finished before creating a new one.",
+            )
+        conversation = conversation_for(self._settings, request, self._items, self._ids.fresh("resp"))
+        options = options_for(
+            self._settings, request, None if outside else self._conversation_id, self._delay_s
+        )
+        run = ResponseRun(self._ids, options, conversation, None if outside else self._items)
+        self._running[run.id] = run
+        if not outside:
+            self._active = run
+        return [Send(run.created()), Start(run)]
+
+    def _cancel_response(self, event: Event) -> list[Effect]:
+        wanted = event.get("response_id")
+        run = self._active if wanted is None else self._running.get(wanted)
+        if run is None:
+            raise ClientError("response_cancel_not_active", "Cancellation failed: no active response found")
+        last = [*run.end(CANCELLED_BY_CLIENT), *self._finish(run)]
+        return [Abandon(run.id), *(Send(event) for event in last)]
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def _send(self, type: str, /, **fields: Any) -> Send:
+        return Send(self._ids.event(type, **fields))
+
+    def _error(self, error: ClientError, event_id: str | None) -> Event:
+        return self._ids.event("error", error=error.detail(event_id))
+
+
+def _parse(frame: str | bytes) -> Any:
+    if not isinstance(frame, str):
+        raise ClientError("invalid_event", "Binary frames are not supported. Send JSON in text frames.")
+    try:
+        event = msgspec.json.decode(frame)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise ClientError("invalid_json", f"We could not parse the JSON of your event: {error}") from error
+    if not isinstance(event, dict):
+        raise ClientError("invalid_json", "The event is not a JSON object.")
+    return event
+
+
+def _without_sound(item: Item) -> Item:
+    """Return a copy as events show it: the sound of a message is only in `conversation.item.retrieved`."""
+    shown = copy.deepcopy(item)
+    for part in shown.get("content") or ():
+        part.pop("audio", None)
+    return shown

@@ -1,0 +1,113 @@
+"""What a brain answers with: frozen step values, played one after another. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Latch(Protocol):
+    """Something that opens once; `Gate` is the one for tests."""
+
+    def when_open(self, wake: Callable[[], None]) -> None:
+        """Call `wake` (quick, possibly more than once) when it is open, or at once if it is already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Send nothing for `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Send nothing until `gate` is open; cancelling and stopping do not wait for it."""
+
+    gate: Latch
+
+
+Chunk = str | Pause | Hold
+"""A part of a streamed text: one delta, or a wait between two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Answer with an assistant message, as text or as speech with its transcript: whatever the session's modality is.
+
+    Args:
+        text: A string, sent a word per delta; or the deltas themselves, with `Pause` and `Hold` between them.
+        delay_s: Seconds between two deltas; None takes the simulator's `delta_interval_s`.
+    """
+
+    text: str | Iterable[Chunk]
+    delay_s: float | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Answer as `Say` does, with a chosen length of sound per word (in a text session: as text).
+
+    Args:
+        text: As in `Say`.
+        word_ms: Milliseconds of tone per delta.
+        delay_s: As in `Say`.
+    """
+
+    text: str | Iterable[Chunk]
+    word_ms: int = 200
+    delay_s: float | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "text")
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """Answer with a function call.
+
+    Args:
+        name: The function to call; it need not be one that was offered.
+        arguments: An object; or a string, sent as it is (it may be broken JSON); or the deltas, with waits between.
+        call_id: None makes one up.
+        delay_s: As in `Say`.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] | str | Iterable[Chunk]
+    call_id: str | None = None
+    delay_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.arguments, Mapping):
+            _freeze(self, "arguments")
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """End the response with status `failed` and this error."""
+
+    code: str
+    message: str
+    type: str = "server_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """End the response with status `incomplete` (`max_output_tokens` or `content_filter`)."""
+
+    reason: str = "max_output_tokens"
+
+
+Step = Say | Speak | CallTool | Fail | Incomplete | Pause | Hold
+
+
+def _freeze(step: object, field: str) -> None:
+    value = getattr(step, field)
+    if not isinstance(value, str):
+        object.__setattr__(step, field, tuple(value))

@@ -1,0 +1,187 @@
+"""What went over the simulator's wires, for tests to ask about. Owns a lock; any thread may read and wait.
+
+Directions are the simulator's: `received` came from clients, `sent` went to them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+Direction = Literal["received", "sent"]
+
+
+class WireEvent(dict[str, Any]):
+    """One frame as the dictionary it parses to, with the number of its connection.
+
+    Args:
+        fields: The event; a frame that is not a JSON object is `{"type": None, "frame": <as it was>}`.
+        connection: 1 for the first connection that the simulator accepted, and so on.
+    """
+
+    def __init__(self, fields: Mapping[str, Any], connection: int) -> None:
+        super().__init__(fields)
+        self.connection = connection
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """An upgrade that a client asked for.
+
+    Args:
+        connection: Its number; 0 if it was refused with an HTTP status.
+        path: With the query.
+        headers: Lower-case names. They hold the client's key: `repr` leaves them out.
+    """
+
+    connection: int
+    path: str
+    headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Handshake(connection={self.connection}, path={self.path!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A connection that ended: `code` 1006 means without a CLOSE frame of the client's."""
+
+    connection: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    direction: Direction
+    connection: int
+    type: str | None
+    frame: str | bytes
+
+
+class WireLog:
+    """Keep the newest frames of all connections, in order.
+
+    Args:
+        limit: How many frames are kept; 0 keeps none (for load tests).
+    """
+
+    def __init__(self, limit: int = 100_000) -> None:
+        self._changed = threading.Condition()
+        self._frames: deque[_Frame] = deque(maxlen=limit)
+        self._counts: Counter[tuple[Direction, str | None]] = Counter()
+        self._handshakes: deque[Handshake] = deque(maxlen=limit)
+        self._closed: deque[Closed] = deque(maxlen=limit)
+
+    def received(self, type: str | None = None, connection: int | None = None) -> list[WireEvent]:
+        """Return what clients sent, oldest first; of one type or connection only, if given."""
+        return self._select("received", type, connection)
+
+    def sent(self, type: str | None = None, connection: int | None = None) -> list[WireEvent]:
+        """Return what the simulator sent, oldest first; of one type or connection only, if given."""
+        return self._select("sent", type, connection)
+
+    def wait_received(self, type: str, count: int = 1, timeout_s: float = 5.0) -> list[WireEvent]:
+        """Block until clients have sent `count` events of this type, and return them all.
+
+        Raises:
+            TimeoutError: They did not within `timeout_s`; the text lists what did come.
+        """
+        return self._wait("received", type, count, timeout_s)
+
+    def wait_sent(self, type: str, count: int = 1, timeout_s: float = 5.0) -> list[WireEvent]:
+        """Block until the simulator has sent `count` events of this type, and return them all.
+
+        Raises:
+            TimeoutError: It did not within `timeout_s`; the text lists what it did send.
+        """
+        return self._wait("sent", type, count, timeout_s)
+
+    def handshakes(self) -> list[Handshake]:
+        """Return the upgrades asked for, oldest first."""
+        with self._changed:
+            return list(self._handshakes)
+
+    def closed(self) -> list[Closed]:
+        """Return the connections that ended, in that order."""
+        with self._changed:
+            return list(self._closed)
+
+    def wait_closed(self, count: int = 1, timeout_s: float = 5.0) -> list[Closed]:
+        """Block until `count` connections have ended, and return them all.
+
+        Raises:
+            TimeoutError: They did not within `timeout_s`.
+        """
+        with self._changed:
+            self._wait_until(lambda: len(self._closed) >= count, timeout_s, f"{count} connections to end")
+            return list(self._closed)
+
+    def note_frame(self, direction: Direction, connection: int, type: str | None, frame: str | bytes) -> None:
+        """Record a frame; called by the simulator."""
+        with self._changed:
+            self._frames.append(_Frame(direction, connection, type, frame))
+            self._counts[direction, type] += 1
+            self._changed.notify_all()
+
+    def note_handshake(self, handshake: Handshake) -> None:
+        """Record an upgrade; called by the simulator."""
+        with self._changed:
+            self._handshakes.append(handshake)
+            self._changed.notify_all()
+
+    def note_closed(self, closed: Closed) -> None:
+        """Record the end of a connection; called by the simulator."""
+        with self._changed:
+            self._closed.append(closed)
+            self._changed.notify_all()
+
+    def _select(self, direction: Direction, type_: str | None, connection: int | None) -> list[WireEvent]:
+        with self._changed:
+            chosen = [
+                frame
+                for frame in self._frames
+                if frame.direction == direction
+                and (type_ is None or frame.type == type_)
+                and (connection is None or frame.connection == connection)
+            ]
+        return [WireEvent(_parsed(frame.frame), frame.connection) for frame in chosen]
+
+    def _wait(self, direction: Direction, type_: str, count: int, timeout_s: float) -> list[WireEvent]:
+        with self._changed:
+            self._wait_until(
+                lambda: self._counts[direction, type_] >= count, timeout_s, f"{count} x {type_} {direction}"
+            )
+        return self._select(direction, type_, None)
+
+    def _wait_until(self, reached: Callable[[], bool], timeout_s: float, wanted: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not reached():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                seen = ", ".join(f"{n} x {kind} {way}" for (way, kind), n in self._counts.items())
+                raise TimeoutError(f"waited {timeout_s} s for {wanted}; the wire saw: {seen or 'nothing'}")
+            self._changed.wait(remaining)
+
+
+def type_of(frame: str | bytes) -> str | None:
+    """Return the `type` of a frame, or None if it has none."""
+    kind = _parsed(frame).get("type")
+    return kind if isinstance(kind, str) else None
+
+
+def _parsed(frame: str | bytes) -> Mapping[str, Any]:
+    if isinstance(frame, str):
+        try:
+            value = msgspec.json.decode(frame)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            return value
+    return {"type": None, "frame": frame}
