@@ -10,7 +10,9 @@ Needs the extra: `pip install 'trunkline[simulator]'`.
 """
 
 try:
-    import websockets as _websockets  # noqa: F401
+    import websockets as _websockets
+
+    del _websockets
 except ImportError as _error:
     raise ImportError(
         "the simulator needs the package 'websockets': pip install 'trunkline[simulator]'"

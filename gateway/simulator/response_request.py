@@ -30,15 +30,16 @@ def stays_outside(request: Request) -> bool:
 
 def options_for(settings: Settings, request: Request, conversation_id: str | None, delay_s: float) -> Options:
     """Return the response's options: the session's, overridden by the request's."""
+    merged = {**settings, **request}
     output = settings["audio"]["output"]
     asked = request.get("audio", {}).get("output", {})
     return Options(
-        output_modalities=list(request.get("output_modalities", settings["output_modalities"])),
+        output_modalities=list(merged["output_modalities"]),
         audio_output={
             "format": asked.get("format", output["format"]),
             "voice": asked.get("voice", output["voice"]),
         },
-        max_output_tokens=request.get("max_output_tokens", settings["max_output_tokens"]),
+        max_output_tokens=merged["max_output_tokens"],
         metadata=request.get("metadata"),
         conversation_id=conversation_id,
         delay_s=delay_s,
@@ -51,15 +52,16 @@ def conversation_for(settings: Settings, request: Request, items: ItemList, resp
     Raises:
         ClientError: `input` refers to an item that does not exist: the client's fault.
     """
+    merged = {**settings, **request}
     given = request.get("input")
     seen = list(items) if given is None else [_resolved(item, i, items) for i, item in enumerate(given)]
     instructions = request.get("instructions")
     return Conversation(
         items=copy.deepcopy(seen),
         instructions=settings["instructions"] if instructions is None else instructions,
-        tools=request.get("tools", settings["tools"]),
-        tool_choice=request.get("tool_choice", settings["tool_choice"]),
-        output_modalities=request.get("output_modalities", settings["output_modalities"]),
+        tools=merged["tools"],
+        tool_choice=merged["tool_choice"],
+        output_modalities=merged["output_modalities"],
         metadata=request.get("metadata"),
         session_id=settings["id"],
         response_id=response_id,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,7 +116,9 @@ class ResponseRun:
                 case Say() | Speak():
                     yield from self._stream(self._message_body(step), _chunks(step.text), step.delay_s)
                 case CallTool():
-                    yield from self._stream(self._call_body(step), _argument_chunks(step), step.delay_s)
+                    yield from self._stream(
+                        self._call_body(step), _argument_chunks(step.arguments), step.delay_s
+                    )
             if self.is_done:
                 return
         yield from self.end(COMPLETED)
@@ -218,8 +220,7 @@ def _chunks(text: str | Iterable[Chunk]) -> Iterable[Chunk]:
     return words_of(text) if isinstance(text, str) else text
 
 
-def _argument_chunks(step: CallTool) -> Iterable[Chunk]:
-    arguments = step.arguments
-    if isinstance(arguments, dict):
-        arguments = msgspec.json.encode(arguments).decode()
-    return _ARGUMENT_PIECES.findall(arguments) if isinstance(arguments, str) else arguments  # type: ignore[return-value]
+def _argument_chunks(arguments: Mapping[str, Any] | str | Iterable[Chunk]) -> Iterable[Chunk]:
+    if isinstance(arguments, Mapping):
+        arguments = msgspec.json.encode(dict(arguments)).decode()
+    return _ARGUMENT_PIECES.findall(arguments) if isinstance(arguments, str) else arguments

@@ -8,10 +8,10 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from random import Random
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import msgspec
 from websockets.asyncio.server import ServerConnection, serve
@@ -27,8 +27,6 @@ from .line import Line, Lines
 from .rule_brain import RuleBrain
 from .session_core import SessionCore
 from .wire_log import Closed, Handshake, WireLog
-
-_T = TypeVar("_T")
 
 _logger = logging.getLogger("trunkline.gateway")
 _PATH = "/v1/realtime"
@@ -200,15 +198,15 @@ class Simulator:
 
     def inject(self, frame: str | bytes) -> None:
         """Send a frame as it is to all clients: text for a string, binary for bytes."""
-        self._on_loop(lambda: [connection.inject(frame) for connection in self._live.values()])
+        self._on_each(lambda connection: connection.inject(frame))
 
     def close_all(self, code: int = 1000, reason: str = "") -> None:
         """Close all connections with a CLOSE frame, behind what is already queued; does not wait for the answers."""
-        self._on_loop(lambda: [connection.close(code, reason) for connection in self._live.values()])
+        self._on_each(lambda connection: connection.close(code, reason))
 
     def abort_all(self) -> None:
         """Reset all TCP connections: no CLOSE, nothing flushed."""
-        self._on_loop(lambda: [connection.reset() for connection in self._live.values()])
+        self._on_each(lambda connection: connection.reset())
 
     def mute(self, *, future: bool = False) -> None:
         """Go on reading all connections, but answer nothing on them any more: no event, no pong, not even CLOSE.
@@ -229,18 +227,26 @@ class Simulator:
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
-    def _on_loop(self, act: Callable[[], _T]) -> _T:
-        """Run `act` in the simulator's thread and return its result (at once, when that is the caller's)."""
+    def _on_each(self, act: Callable[[Connection], None]) -> None:
+        def act_on_all() -> None:
+            for connection in list(self._live.values()):
+                act(connection)
+
+        self._on_loop(act_on_all)
+
+    def _on_loop(self, act: Callable[[], None]) -> None:
+        """Run `act` in the simulator's thread and wait for it (at once, when that thread is the caller's)."""
         loop = self._loop
         if loop is None:
             raise RuntimeError("the simulator is not running")
         if threading.current_thread() is self._thread:
-            return act()
+            act()
+            return
 
-        async def call() -> _T:
-            return act()
+        async def call() -> None:
+            act()
 
-        return asyncio.run_coroutine_threadsafe(call(), loop).result(5.0)
+        asyncio.run_coroutine_threadsafe(call(), loop).result(5.0)
 
     def _run(self) -> None:
         try:
@@ -353,6 +359,6 @@ def _lower(headers: Headers) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.raw_items()}
 
 
-def _select_subprotocol(websocket: ServerConnection, offered: list[Subprotocol]) -> Subprotocol | None:
+def _select_subprotocol(websocket: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     # Clients that cannot set headers offer `realtime` and their key; an answer must name one of those offered.
     return Subprotocol("realtime") if "realtime" in offered else None

@@ -13,7 +13,7 @@ from .client_error import ClientError, invalid, missing, unknown
 
 Shape = Callable[[Any, str], None]
 
-_NAMES = {
+_NAMES: dict[type, str] = {
     dict: "an object",
     list: "an array",
     str: "a string",

@@ -55,7 +55,8 @@ def _sine(frequency_hz: int, duration_ms: int, rate_hz: int) -> Samples:
     wave = _LOUDNESS * np.sin(2 * np.pi * frequency_hz * np.arange(n_samples) / rate_hz)
     # Faded at both ends: without it each word border is an audible click.
     fade = np.minimum(1.0, np.arange(n_samples) / max(1, rate_hz * _FADE_MS // 1000))
-    return np.rint(wave * fade * fade[::-1]).astype(np.int16)
+    samples: Samples = np.rint(wave * fade * fade[::-1]).astype(np.int16)
+    return samples
 
 
 def encode_ulaw(samples: Samples) -> bytes:
@@ -65,7 +66,8 @@ def encode_ulaw(samples: Samples) -> bytes:
     magnitude = np.minimum(np.abs(value), _ULAW_CLIP) + _ULAW_BIAS
     exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
     mantissa = (magnitude >> (exponent + 3)) & 0x0F
-    return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8).tobytes()
+    codes: bytes = (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8).tobytes()
+    return codes
 
 
 def encode_alaw(samples: Samples) -> bytes:
@@ -75,4 +77,5 @@ def encode_alaw(samples: Samples) -> bytes:
     magnitude = np.where(value >= 0, value, -value - 1)
     exponent = np.maximum(np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int32) - 4, 0)
     mantissa = np.where(exponent > 0, magnitude >> np.maximum(exponent, 1), magnitude >> 1) & 0x0F
-    return ((sign | (exponent << 4) | mantissa) ^ 0x55).astype(np.uint8).tobytes()
+    codes: bytes = ((sign | (exponent << 4) | mantissa) ^ 0x55).astype(np.uint8).tobytes()
+    return codes
