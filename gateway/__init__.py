@@ -1,1 +1,77 @@
-"""The provider side of a realtime session: wire events, codec, config, transport. Knows no actor."""
+"""The provider's side of a realtime session: wire events, codec, config, transport, providers. Knows no actor.
+
+What is pure here (no clock, thread, socket or log): everything that is re-exported below.
+
+- `Config` says what a session should be; `session_update` says it in the wire's words.
+- `decode_server_event` and `encode_client_event` are the codec; the events are in ``server_events`` and ``client_events``,
+  the makers of conversation items in ``items``.
+- `Gateway` and `Transport` are the seams: a recipe for reaching a provider, and an open line to it.
+- Everything raised is a `GatewayError`, says what to do, pickles, and holds no key.
+"""
+
+from .audio import array_to_pcm16, duration_ms, pcm16_to_array
+from .client_events import ClientEvent
+from .codec import decode_server_event, encode_client_event
+from .config import Config
+from .errors import (
+    ConfigError,
+    ConnectError,
+    ConnectTimeout,
+    EncodeError,
+    GatewayError,
+    HandshakeRefused,
+    InsecureUrl,
+    InvalidAudio,
+    LineClosed,
+    MissingApiKey,
+    ProtocolError,
+    SendBufferFull,
+    ServerError,
+    TlsFailed,
+    Unreachable,
+)
+from .provider import Gateway
+from .server_events import ServerEvent, UnknownEvent
+from .session_update import instructions_update, session_update
+from .tool_descriptor import ToolChoice, ToolDescriptor
+from .transport import Transport
+from .turn_detection import RetentionRatio, SemanticVad, ServerVad, Transcription
+from .wire_types import VoiceId
+
+__all__ = [
+    "ClientEvent",
+    "Config",
+    "ConfigError",
+    "ConnectError",
+    "ConnectTimeout",
+    "EncodeError",
+    "Gateway",
+    "GatewayError",
+    "HandshakeRefused",
+    "InsecureUrl",
+    "InvalidAudio",
+    "LineClosed",
+    "MissingApiKey",
+    "ProtocolError",
+    "RetentionRatio",
+    "SemanticVad",
+    "SendBufferFull",
+    "ServerError",
+    "ServerEvent",
+    "ServerVad",
+    "TlsFailed",
+    "ToolChoice",
+    "ToolDescriptor",
+    "Transcription",
+    "Transport",
+    "UnknownEvent",
+    "Unreachable",
+    "VoiceId",
+    "array_to_pcm16",
+    "decode_server_event",
+    "duration_ms",
+    "encode_client_event",
+    "instructions_update",
+    "pcm16_to_array",
+    "session_update",
+]

@@ -129,6 +129,20 @@ class EncodeError(GatewayError, ValueError):
         )
 
 
+class InvalidAudio(GatewayError, ValueError):
+    """Audio that cannot be sent as it is. The fault of the caller.
+
+    Attributes:
+        found: what was given: its type, dtype and shape, never its samples.
+        allowed: what would have been accepted.
+    """
+
+    def __init__(self, found: str, allowed: str) -> None:
+        self.found = found
+        self.allowed = allowed
+        super().__init__(f"audio cannot be {found}: use {allowed}", code="invalid_audio")
+
+
 class ConnectError(GatewayError):
     """No line could be opened.
 
