@@ -1,0 +1,98 @@
+"""Talking to actors without surprises: `call`, `cast`, `stop`, `kill`, `join`. Owns no thread."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pykka
+
+from .errors import ActorDown, CallingSelf, CallTimeout
+from .mailbox import Mailbox
+from .reasons import NOPROC, NORMAL, ExitReason
+from .supervised import StopFor, kill_actor, life_of
+
+__all__ = ["call", "cast", "join", "kill", "stop"]
+
+
+def call(ref: pykka.ActorRef[Any], message: Any, timeout_s: float | None = 5.0) -> Any:
+    """Ask and wait for the answer: for callers outside the tree. Inside it, `cast` and let the answer be a message.
+
+    Raises:
+        CallingSelf: from the actor's own thread.
+        CallTimeout: no answer within `timeout_s`. The actor still executes the request.
+        ActorDown: the actor was down or went down before it answered.
+        Exception: what the handler raised.
+
+    Source: gen_server:call/3, whose default is 5 s too.
+    """
+    life = life_of(ref)
+    if life is not None and life.thread is threading.current_thread():
+        raise CallingSelf
+    future = ref.ask(message, block=False)
+    try:
+        return future.get(timeout=timeout_s)
+    except ActorDown:
+        raise
+    except pykka.ActorDeadError as error:
+        raise ActorDown(_reason_of(ref)) from error
+    except pykka.Timeout as error:
+        if isinstance(future, pykka.ThreadingFuture) and future._result is not None:
+            raise  # the handler's own Timeout, not ours
+        raise CallTimeout(timeout_s or 0.0) from error
+
+
+def _reason_of(ref: pykka.ActorRef[Any]) -> ExitReason:
+    mailbox = ref.actor_inbox
+    reason = mailbox.reason if isinstance(mailbox, Mailbox) else None
+    return reason if reason is not None else NOPROC
+
+
+def cast(ref: pykka.ActorRef[Any], message: Any) -> bool:
+    """Tell, and never raise: the death of another actor must not kill the teller.
+
+    Returns:
+        False if the actor is down or its mailbox full. True promises nothing, as in OTP.
+
+    Source: gen_server:cast/2.
+    """
+    try:
+        ref.tell(message)
+    except Exception:  # noqa: BLE001  # whatever the other side's inbox raises, it is not the teller's fault
+        return False
+    return True
+
+
+def stop(ref: pykka.ActorRef[Any], reason: ExitReason = NORMAL, timeout_s: float | None = None) -> bool:
+    """Have the actor end with `reason` when what is queued is handled, and wait until it is down.
+
+    Returns:
+        False if it was down already.
+
+    Raises:
+        CallingSelf: from the actor's own thread.
+        CallTimeout: it is not down within `timeout_s`; it still stops when its turn comes.
+
+    Source: gen_server:stop/3.
+    """
+    try:
+        call(ref, StopFor.because(reason), timeout_s)
+    except pykka.ActorDeadError:
+        return False
+    return True
+
+
+def kill(ref: pykka.ActorRef[Any]) -> None:
+    """End the actor before its next message, with reason KILLED and without `terminate`. Returns at once; see `join`.
+
+    Source: exit(Pid, kill). Difference: a thread that does not come back from a handler cannot be killed; its
+        supervisor abandons it.
+    """
+    kill_actor(ref)
+
+
+def join(ref: pykka.ActorRef[Any], timeout_s: float | None = None) -> bool:
+    """Wait until the actor is down. Return whether it is."""
+    mailbox = ref.actor_inbox
+    down = mailbox.down if isinstance(mailbox, Mailbox) else ref.actor_stopped
+    return down.wait(timeout_s)

@@ -1,0 +1,269 @@
+"""What makes a pykka actor supervisable: a mixin over pykka's template methods. Owns no thread: pykka starts the actor's."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ClassVar, cast
+
+import pykka
+from pykka import ActorRegistry, messages
+
+from .errors import ActorDown, CallerError
+from .futures import Future
+from .mailbox import Mailbox
+from .reasons import KILLED, NORMAL, Exit, ExitReason, is_clean
+from .timers import IGNORED
+
+__all__ = ["Life", "StopFor", "Supervised", "kill_actor", "life_of", "supervisable"]
+
+_logger = logging.getLogger("trunkline.supervision")
+
+
+class StopFor(messages._ActorStop):
+    """pykka's stop message with a reason. It waits its turn in the queue, as pykka's does."""
+
+    reason: ExitReason
+
+    @classmethod
+    def because(cls, reason: ExitReason) -> StopFor:
+        """Return a message that stops the actor with `reason`."""
+        stop = cls()
+        stop.reason = reason
+        return stop
+
+
+@dataclass(slots=True)
+class Life:
+    """What supervision knows about one incarnation of an actor."""
+
+    supervised: bool = False
+    """Started by a supervisor: then a BaseException in a handler ends this actor alone."""
+    child_id: Any = None
+    stable_ref: pykka.ActorRef[Any] | None = None
+    on_ack: Callable[[], object] | None = None
+    """Called in the actor's thread when `on_start` has returned."""
+    ancestors: tuple[pykka.ActorRef[Any], ...] = ()
+    """Its supervisor first, the root last."""
+    thread: threading.Thread | None = None
+    started: bool = False
+    killed: bool = False
+    reason: ExitReason | None = None
+
+    def note(self, reason: ExitReason) -> None:
+        """Remember why the actor ends: the first reason, but a failure outdoes a clean end (a failing `on_stop`)."""
+        if self.reason is None or (is_clean(self.reason) and not is_clean(reason)):
+            self.reason = reason
+
+
+class Supervised(pykka.Actor):
+    """Mix in before any `pykka.Actor` subclass: `class Worker(Supervised, pykka.ThreadingActor)`.
+
+    It changes nothing for pykka's users (`start()`, proxies, FIFO stop, exceptions of an ask to the asker), closes
+    pykka's gaps (no reply is ever lost, an end has a reason and can be watched) and adds three hooks.
+    """
+
+    let_it_crash: ClassVar[bool] = False
+    """Whether an unexpected exception in an ask ends the actor, besides going to the asker."""
+    _is_supervisor: ClassVar[bool] = False
+    _create_actor_inbox = staticmethod(Mailbox)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._life = Life()
+        super().__init__(*args, **kwargs)
+
+    @staticmethod
+    def _create_future() -> Future[Any]:
+        return Future()
+
+    # -- hooks --
+
+    def handle_continue(self) -> None:
+        """Go on with a slow start: after the starter was told that the start succeeded, before the first message."""
+
+    def terminate(self, reason: ExitReason) -> None:
+        """Clean up. Runs once, in the actor's thread, on every exit but a kill and a failed start; `stop()` waits for it."""
+
+    def on_kill(self) -> None:
+        """Unblock the actor's thread: called from the killer's. The one thing to do here is to abort what that thread waits for."""
+
+    # -- for subclasses --
+
+    @property
+    def _mailbox(self) -> Mailbox:
+        return cast("Mailbox", self.actor_inbox)
+
+    @property
+    def _stable_ref(self) -> pykka.ActorRef[Any]:
+        """The reference that outlives this incarnation (a StableRef) if a supervisor started it, else its own.
+
+        Set before `on_start`.
+        """
+        return self._life.stable_ref or self.actor_ref
+
+    # -- pykka's template methods --
+
+    def _actor_loop(self) -> None:
+        life = self._life
+        life.thread = thread = threading.current_thread()
+        short_urn = self.actor_urn.removeprefix("urn:uuid:")[:8]
+        thread.name = f"{type(self).__name__} {short_urn if life.child_id is None else life.child_id}"
+        try:
+            super()._actor_loop()
+        except BaseException as error:  # noqa: BLE001  # pykka would let the thread die, the actor registered
+            if not self._mailbox.down.is_set():
+                self._handle_failure(type(error), error, error.__traceback__)
+        finally:
+            self._leave_the_stage()
+
+    def _actor_loop_setup(self) -> None:
+        super()._actor_loop_setup()
+        if self.actor_stopped.is_set():
+            return
+        life = self._life
+        life.started = True
+        if (on_ack := life.on_ack) is not None:
+            life.on_ack = None
+            on_ack()
+        try:
+            self.handle_continue()
+        except Exception as error:  # noqa: BLE001  # the mailbox's edge: reported by _handle_failure
+            self._fail(error)
+
+    def _actor_loop_teardown(self) -> None:
+        """Leave the queue alone: the mailbox settles it when it is finalized."""
+
+    def _handle_receive(self, message: Any) -> Any:
+        if message is IGNORED:
+            return None
+        try:
+            return super()._handle_receive(message)
+        except BaseException as error:  # noqa: BLE001  # _judge raises what is not ours
+            self._judge(error)
+
+    def _stop(self) -> None:
+        stop = self._mailbox.owe_stop()
+        self._life.note(getattr(stop, "reason", NORMAL))
+        super()._stop()
+
+    def _handle_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        reason = exception_value.reason if isinstance(exception_value, Exit) else exception_value
+        self._life.note(reason if reason is not None else NORMAL)
+        if isinstance(reason, BaseException):
+            super()._handle_failure(exception_type, exception_value, traceback)
+        else:
+            self._go_down()
+
+    # -- how it ends --
+
+    def _judge(self, error: BaseException) -> None:
+        """Decide what an exception from a handler means: end the actor for it, or raise it, for pykka to treat it."""
+        mailbox = self._mailbox
+        if isinstance(error, Exit):
+            mailbox.owe()
+            self._handle_failure(type(error), error, error.__traceback__)
+        elif isinstance(error, CallerError):
+            self._answer_caller(error)
+        elif isinstance(error, Exception):
+            if not self.let_it_crash:
+                raise error
+            mailbox.owe(error)
+            self._fail(error)
+        elif self._life.supervised:
+            mailbox.owe()
+            self._fail(error)
+        else:  # pykka stops every actor of the process. Free the asker first: it may be one of those stop_all() waits for.
+            self._life.note(error)
+            mailbox.defer_reply().set_exception(ActorDown(error))
+            raise error
+
+    def _answer_caller(self, error: CallerError) -> None:
+        if self._mailbox.in_hand_is_ask():
+            raise error
+        if (reply := self._mailbox.deferred_in_hand()) is not None:
+            reply.set_exception(error)
+        else:
+            _logger.info("%s refused a message that nobody waits for an answer to: %r", self, error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._handle_failure(type(error), error, error.__traceback__)
+        try:
+            self.on_failure(type(error), error, error.__traceback__)
+        except Exception:  # noqa: BLE001  # pykka's rule for on_failure
+            self._handle_failure(*sys.exc_info())
+
+    def _go_down(self) -> None:
+        self.actor_stopped.set()
+        if self.actor_ref in ActorRegistry.get_all():
+            ActorRegistry.unregister(self.actor_ref)
+
+    def _wind_down(self, reason: ExitReason) -> None:
+        """End what this actor owns, before `terminate`: a supervisor's children. Runs on every exit, a kill as well."""
+
+    def _leave_the_stage(self) -> None:
+        life, mailbox = self._life, self._mailbox
+        self._go_down()
+        reason = self._final_reason()
+        try:
+            self._wind_down(reason)
+            if life.started and not life.killed and not mailbox.down.is_set():
+                self.terminate(reason)
+        except BaseException as error:  # the reason is the failure, as in OTP
+            _logger.exception("terminate of %s failed", self)
+            life.note(error)
+            life.reason = error
+        life.on_ack = None
+        mailbox.finalize(self._final_reason())
+        mailbox.let_go()
+
+    def _final_reason(self) -> ExitReason:
+        return KILLED if self._life.killed else self._life.reason or NORMAL
+
+
+def life_of(ref: pykka.ActorRef[Any]) -> Life | None:
+    """Return what supervision knows of the actor behind `ref`; None if it is gone or is no Supervised one."""
+    actor = ref._actor_weakref()
+    return actor._life if isinstance(actor, Supervised) else None
+
+
+def kill_actor(ref: pykka.ActorRef[Any]) -> None:
+    """Make the actor end before its next message, with reason KILLED and without `terminate`; unblock it by `on_kill`.
+
+    A thread that does not come back from a handler cannot be killed: whoever needs it gone abandons it, by finalizing its mailbox.
+    """
+    actor: Any = ref._actor_weakref()
+    mailbox = ref.actor_inbox
+    if isinstance(actor, Supervised):
+        actor._life.killed = True
+    ref.actor_stopped.set()
+    if ref in ActorRegistry.get_all():
+        ActorRegistry.unregister(ref)
+    if isinstance(mailbox, Mailbox):
+        mailbox.interrupt()
+    if isinstance(actor, Supervised):
+        try:
+            actor.on_kill()
+        except Exception:  # the victim's fault must not stop its killer
+            _logger.exception("on_kill of %s failed", actor)
+
+
+_supervisable: dict[type[pykka.Actor], type[Supervised]] = {}
+
+
+def supervisable(actor_class: type[pykka.Actor]) -> type[Supervised]:
+    """Return `actor_class`, or, for a foreign one, a subclass of the same name that is Supervised. Cached."""
+    if issubclass(actor_class, Supervised):
+        return actor_class
+    if actor_class not in _supervisable:
+        names = {name: getattr(actor_class, name) for name in ("__module__", "__qualname__", "__doc__")}
+        _supervisable[actor_class] = type(actor_class.__name__, (Supervised, actor_class), names)
+    return _supervisable[actor_class]
