@@ -7,9 +7,11 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload, runtime_checkable
 
-from ..gateway.tool_descriptor import ToolDescriptor
+from ..gateway.errors import ConfigError
+from ..gateway.tool_descriptor import ToolDescriptor, descriptor_of
 from .tool_arguments import convert_arguments
 from .tool_context import ToolContext
 from .tool_docstring import first_paragraph
@@ -74,11 +76,16 @@ class FunctionTool(Generic[P, R]):
         self._function = function
         self._signature = read_signature(function, label, local_names or {})
         self.timeout_s = _checked_timeout(timeout_s, label)
-        self.descriptor = ToolDescriptor(
-            name=_checked_name(name if name is not None else getattr(function, "__name__", ""), label),
-            description=description if description is not None else first_paragraph(function.__doc__),
-            parameters=self._signature.schema,
-        )
+        try:
+            self.descriptor = ToolDescriptor(
+                _checked_name(function.__name__ if name is None else name, label),
+                first_paragraph(function.__doc__) if description is None else description,
+                self._signature.schema,
+            )
+        except ConfigError as error:
+            raise ToolDefinitionError(
+                label, None, f"cannot be described to a model ({error})", "change that"
+            ) from error
 
     @property
     def function(self) -> Callable[P, R]:
@@ -180,21 +187,35 @@ def as_tool(candidate: object) -> Tool:
     label = _label(candidate)
     if inspect.isroutine(candidate):
         return FunctionTool(candidate)
-    descriptor = getattr(candidate, "descriptor", None)
-    if isinstance(candidate, type) or not isinstance(descriptor, ToolDescriptor):
+    try:
+        descriptor = descriptor_of(candidate)
+    except ConfigError as error:
         raise ToolDefinitionError(
             label,
             None,
-            "is neither a function nor an object with a descriptor (a ToolDescriptor)",
-            "decorate a function with @tool, or pass an instance with descriptor and run(arguments, ctx)",
-        )
+            f"does not describe itself as a tool ({error})",
+            "decorate a function with @tool, or pass an object with descriptor and run(arguments, ctx)",
+        ) from error
     if not callable(getattr(candidate, "run", None)):
         raise ToolDefinitionError(
             label, None, "has a descriptor but nothing to call", "give it run(arguments, ctx)"
         )
-    _checked_name(descriptor.name, label)
-    _checked_timeout(getattr(candidate, "timeout_s", None), label)
-    return cast(Tool, candidate)
+    timeout_s = _checked_timeout(getattr(candidate, "timeout_s", None), label)
+    if getattr(candidate, "descriptor", None) is descriptor:
+        return cast(Tool, candidate)
+    return _DescribedTool(descriptor, timeout_s, candidate)
+
+
+@dataclass(frozen=True, slots=True)
+class _DescribedTool:
+    """An object whose descriptor is a mapping, with the descriptor read."""
+
+    descriptor: ToolDescriptor
+    timeout_s: float | None
+    _tool: Any
+
+    def run(self, arguments: dict[str, Any], ctx: ToolContext) -> Any:
+        return self._tool.run(arguments, ctx)
 
 
 def tool_timeout_s(candidate: Tool, default: float | None) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeAlias, cast
@@ -50,9 +51,11 @@ def set_default(schema: Schema, default: Any) -> None:
     if default is inspect.Parameter.empty:
         return
     try:
-        schema["default"] = msgspec.to_builtins(default, str_keys=True)
+        plain = msgspec.to_builtins(default, str_keys=True)
     except (TypeError, ValueError, RecursionError):
-        schema.pop("default", None)  # Python knows the default; the model need not
+        return  # Python knows the default; the model need not
+    if not (isinstance(plain, float) and not math.isfinite(plain)):
+        schema["default"] = plain
 
 
 def object_schema(properties: Mapping[str, Schema], required: Sequence[str], definitions: Schema) -> Schema:
