@@ -222,6 +222,14 @@ def test_two_threads_get_each_event_once_and_both_end():
     assert first == sorted(first, key=int)
 
 
+def test_a_reader_does_not_go_to_sleep_when_an_event_came_after_it_looked():
+    stream, woken = EventStream(), []
+    stream._take()  # nothing there yet
+    stream.put(delta(1))  # the writer sees nobody waiting, so it wakes nobody
+    assert stream._park(lambda: woken.append(1)) is False
+    assert stream.get(timeout_s=0) == delta(1)
+
+
 @pytest.mark.parametrize("turn", range(20))
 def test_no_wake_up_is_lost_when_writer_and_reader_meet(turn):
     there, back = EventStream(), EventStream()
@@ -360,6 +368,7 @@ def test_audio_is_bounded_by_its_bytes_and_room_comes_back_as_it_is_read():
         stream.put(audio(250))
         assert stream.get().pcm.nbytes == 500
         assert stream.get().pcm.nbytes == 500
+        assert stream._audio_in == stream._audio_out
     for _ in range(3):
         stream.put(audio(250))
     assert stream.get() == dropped(2)
