@@ -100,32 +100,29 @@ def _parse(frame: bytes) -> tuple[str, Json]:
     return event_type, document
 
 
-def _repaired(value: Any) -> Any:
-    """Return a document without nulls, with whole numbers as integers and with errors as objects of strings.
+def _repaired(document: Json) -> Json:
+    """Return a document without nulls, with whole numbers as integers, and with its error as an object.
 
     Every field has a default, so that leaving a null out is the same as reading it.
     """
+    repaired: Json = _tidied(document)
+    # Proxies in front of a provider write errors as plain text, and codes as HTTP statuses.
+    error = repaired.get("error")
+    if isinstance(error, str):
+        repaired["error"] = {"message": error}
+    elif isinstance(error, dict) and isinstance(error.get("code"), int):
+        repaired["error"] = {**error, "code": str(error["code"])}
+    return repaired
+
+
+def _tidied(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            key: _repaired_error(item) if key == "error" else _repaired(item)
-            for key, item in value.items()
-            if item is not None
-        }
+        return {key: _tidied(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_repaired(item) for item in value if item is not None]
+        return [_tidied(item) for item in value if item is not None]
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return int(value)
     return value
-
-
-def _repaired_error(error: Any) -> Any:
-    # Proxies in front of a provider write errors as plain text, and codes as HTTP statuses.
-    if isinstance(error, str):
-        return {"message": error}
-    repaired = _repaired(error)
-    if isinstance(repaired, dict) and isinstance(repaired.get("code"), int):
-        return {**repaired, "code": str(repaired["code"])}
-    return repaired
 
 
 def _error(code: str, event_type: str | None, detail: str, frame: bytes) -> ProtocolError:

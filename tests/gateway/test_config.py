@@ -1,0 +1,382 @@
+"""A Config is right when it is built, or it is not built."""
+
+import dataclasses
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trunkline.gateway.config import Config, setting_names
+from trunkline.gateway.errors import ConfigError
+from trunkline.gateway.tool_descriptor import ToolChoice, ToolDescriptor
+from trunkline.gateway.turn_detection import RetentionRatio, SemanticVad, ServerVad, Transcription
+from trunkline.gateway.wire_types import VoiceId
+
+WEATHER = ToolDescriptor("weather", "Tell the weather.")
+TIME = ToolDescriptor("time", "Tell the time.")
+
+SEED = {
+    "instructions": None,
+    "voice": None,
+    "modalities": ("audio", "text"),
+    "input_audio_format": "pcm16",
+    "output_audio_format": "pcm16",
+    "turn_detection": "server_vad",
+    "input_audio_transcription": None,
+    "tools": (),
+    "tool_choice": "auto",
+    "temperature": None,
+    "max_response_output_tokens": None,
+    "on_interrupt": "drop",
+    "provider_extras": {},
+}
+GOOD: dict[str, list[Any]] = {
+    "instructions": [None, "", "be brief"],
+    "voice": [None, "marin", "a_voice_of_tomorrow", VoiceId("voice_1")],
+    "modalities": [["audio", "text"], ["text", "audio"], ("audio",), ["text"]],
+    "input_audio_format": ["pcm16", "g711_ulaw", "g711_alaw"],
+    "output_audio_format": ["pcm16", "g711_ulaw", "g711_alaw"],
+    "turn_detection": [
+        "server_vad",
+        "semantic_vad",
+        "none",
+        ServerVad(threshold=0.2),
+        SemanticVad(eagerness="low"),
+    ],
+    "input_audio_transcription": [None, True, False, "whisper-1", Transcription(language="en")],
+    "tools": [[], (), [WEATHER], (WEATHER, TIME)],
+    "tool_choice": ["auto", "none"],
+    "parallel_tool_calls": [None, True, False],
+    "temperature": [None],
+    "max_response_output_tokens": [None, 1, 4096, "inf"],
+    "speed": [None, 0.25, 1, 1.5],
+    "noise_reduction": [None, "near_field", "far_field", "none"],
+    "truncation": [None, "auto", "disabled", RetentionRatio(ratio=0.8)],
+    "reasoning_effort": [None, "minimal", "low", "medium", "high", "xhigh"],
+    "provider_extras": [{}, {"audio": {"input": {"x": [1, None, "y"]}}}, {"type": "realtime"}],
+    "on_interrupt": ["drop", "submit_completed_only", "submit-completed-only", "submit"],
+    "settle_dropped_calls": [True, False],
+    "max_tool_rounds": [1, 25, 10_000],
+    "response_timeout_s": [0.001, 15, 86_400],
+    "connect_timeout_s": [0.5, 15],
+    "close_timeout_s": [0.5, 2],
+    "tool_timeout_s": [None, 0.5, 30],
+}
+BAD: dict[str, list[Any]] = {
+    "instructions": ["\ud800"],
+    "voice": ["", " ", VoiceId("")],
+    "modalities": [[], ["video"], ["audio", "audio"], ["text", None], "text", ["audio", "text", "text"]],
+    "input_audio_format": ["pcm24", "PCM16", "audio/pcm"],
+    "output_audio_format": ["mp3", ""],
+    "turn_detection": [None, "off", "SERVER_VAD", ServerVad, {"type": "server_vad"}, False],
+    "input_audio_transcription": ["", " ", {"model": "whisper-1"}, 1, Transcription],
+    "tools": [WEATHER, [None], ["weather"], [WEATHER, WEATHER], {"weather": WEATHER}, [int]],
+    "tool_choice": [
+        "required",
+        "weather",
+        "",
+        None,
+        ToolChoice("weather"),
+        {"type": "function", "name": "weather"},
+    ],
+    "parallel_tool_calls": [0, "yes"],
+    "temperature": [0, 0.8, "hot", False],
+    "max_response_output_tokens": [0, -1, 4097, 1.5, "100", "INF", True],
+    "speed": [0.24, 1.51, 0, "1", True, float("nan")],
+    "noise_reduction": ["on", True],
+    "truncation": ["always", 0.8, {"type": "retention_ratio"}],
+    "reasoning_effort": ["max", 3],
+    "provider_extras": [
+        None,
+        [],
+        "x",
+        {"x": object()},
+        {"type": "transcription"},
+        {"x": "\ud800"},
+        {(1, 2): 3},
+    ],
+    "on_interrupt": ["DROP", "", None, "submit completed only"],
+    "settle_dropped_calls": [None, 1, "no"],
+    "max_tool_rounds": [0, -1, None, 1.5, 10_001, True],
+    "response_timeout_s": [0, -1, None, "15", float("inf"), float("nan"), 86_401, 10**400, True],
+    "connect_timeout_s": [0, None, "15", False],
+    "close_timeout_s": [0, None, -0.1],
+    "tool_timeout_s": [0, -1, "30", float("inf")],
+}
+
+
+class Hostile:
+    """Says yes to everything but means nothing."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return hash("server_vad")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+    def __len__(self) -> int:
+        raise RuntimeError("no length")
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("no items")
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("no truth")
+
+
+HOSTILE: list[Any] = [
+    None,
+    0,
+    1,
+    -1,
+    1.5,
+    True,
+    "",
+    "x",
+    b"x",
+    [],
+    [None],
+    [[]],
+    (),
+    {},
+    {"a": 1},
+    set(),
+    object(),
+    int,
+    len,
+    Hostile(),
+    [Hostile()],
+    {"k": Hostile()},
+]
+
+
+def pairs(table: dict[str, list[Any]]) -> list[Any]:
+    return [
+        pytest.param(name, value, id=f"{name}-{i}")
+        for name, values in table.items()
+        for i, value in enumerate(values)
+    ]
+
+
+def test_the_tables_here_cover_every_setting():
+    assert set(GOOD) == set(BAD) == set(setting_names())
+
+
+@pytest.mark.parametrize("name", SEED)
+def test_a_default_is_what_the_contract_says(name: str):
+    assert getattr(Config(), name) == SEED[name]
+
+
+def test_the_example_of_the_design_builds():
+    config = Config(
+        modalities=["text"],
+        instructions="You are a concise assistant.",
+        turn_detection="none",
+        input_audio_transcription=False,
+    )
+    assert config.output_modalities == ("text",)
+    assert config.vad is None
+    assert config.transcription is None
+
+
+@pytest.mark.parametrize(("name", "value"), pairs(GOOD))
+def test_what_is_allowed_builds_compares_pickles_and_replaces(name: str, value: Any):
+    config = Config(**{name: value})
+    assert config == Config(**{name: value})
+    assert pickle.loads(pickle.dumps(config)) == config
+    assert config.replace() == config
+    assert Config().replace(**{name: value}) == config
+    assert repr(config)
+
+
+@pytest.mark.parametrize(("name", "value"), pairs(BAD))
+def test_what_is_not_is_refused_by_name(name: str, value: Any):
+    with pytest.raises(ConfigError) as refused:
+        Config(**{name: value})
+    error = refused.value
+    assert error.field.split(".")[0].split("[")[0] == name
+    assert error.allowed
+    assert error.field in str(error)
+    assert len(error.value) <= 80
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_a_hostile_value_is_accepted_or_a_config_error_and_nothing_else(name: str):
+    for value in HOSTILE:
+        try:
+            made = Config(**{name: value})
+        except ConfigError as error:
+            made = error
+        assert str(made) or repr(made)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(GOOD)),
+        st.sampled_from([value for values in (*GOOD.values(), *BAD.values()) for value in values])
+        | st.recursive(
+            st.none() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5),
+            lambda x: st.lists(x, max_size=2),
+        ),
+        max_size=4,
+    )
+)
+def test_any_mixture_of_settings_is_accepted_or_a_config_error(settings: dict[str, Any]):
+    try:
+        config = Config(**settings)
+    except ConfigError:
+        return
+    assert pickle.loads(pickle.dumps(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("contradiction", "field"),
+    [
+        ({"tools": [WEATHER, TIME, ToolDescriptor("weather")]}, "tools"),
+        ({"tools": [WEATHER], "tool_choice": ToolChoice("time")}, "tool_choice"),
+        ({"tools": [], "tool_choice": "required"}, "tool_choice"),
+        ({"on_interrupt": "submit", "settle_dropped_calls": True}, "settle_dropped_calls"),
+        ({"input_audio_transcription": "gpt-realtime-whisper"}, "turn_detection"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(contradiction: dict[str, Any], field: str):
+    with pytest.raises(ConfigError) as refused:
+        Config(**contradiction)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tools": [WEATHER, TIME], "tool_choice": ToolChoice("time")},
+        {"tools": [WEATHER], "tool_choice": "required"},
+        {"tool_choice": "required", "provider_extras": {"tools": [{"type": "mcp"}]}},
+        {
+            "tool_choice": ToolChoice("hosted"),
+            "provider_extras": {"tools": [{"type": "function", "name": "hosted"}]},
+        },
+        {"modalities": ["text"], "voice": "marin"},
+        {"input_audio_transcription": "gpt-realtime-whisper", "turn_detection": "none"},
+        {"on_interrupt": "drop", "settle_dropped_calls": True},
+    ],
+)
+def test_settings_that_only_seem_to_are_not(settings: dict[str, Any]):
+    assert Config(**settings)
+
+
+def test_temperature_is_refused_with_the_reason_and_the_way_out():
+    with pytest.raises(ConfigError) as refused:
+        Config(temperature=0.8)  # type: ignore[arg-type]  # as a caller of the beta would write it
+    assert "GA protocol has no temperature" in str(refused.value)
+    assert "provider_extras" in str(refused.value)
+
+
+def test_extras_are_never_shown_because_they_may_hold_a_key():
+    extras = {"tools": [{"type": "mcp", "authorization": "hush"}]}
+    assert "hush" not in repr(Config(provider_extras=extras))
+    with pytest.raises(ConfigError) as refused:
+        Config(provider_extras={**extras, "type": "transcription"})
+    assert "hush" not in f"{refused.value}{refused.value.__dict__}"
+
+
+def test_both_spellings_of_the_policy_are_one():
+    assert Config(on_interrupt="submit-completed-only") == Config(on_interrupt="submit_completed_only")
+
+
+@pytest.mark.parametrize(
+    ("modalities", "wire"),
+    [
+        (["audio", "text"], ("audio",)),
+        (["text", "audio"], ("audio",)),
+        (["audio"], ("audio",)),
+        (["text"], ("text",)),
+    ],
+)
+def test_the_wire_knows_one_modality(modalities: Any, wire: tuple[str, ...]):
+    assert Config(modalities=modalities).output_modalities == wire
+
+
+@pytest.mark.parametrize("interrupts", [True, False])
+@pytest.mark.parametrize("creates", [True, False])
+@pytest.mark.parametrize("vad", [ServerVad, SemanticVad])
+def test_what_turn_detection_does_by_itself_can_be_asked(vad: Any, creates: bool, interrupts: bool):
+    config = Config(turn_detection=vad(create_response=creates, interrupt_response=interrupts))
+    assert (config.vad_creates_response, config.vad_interrupts) == (creates, interrupts)
+
+
+@pytest.mark.parametrize(("name", "does"), [("server_vad", True), ("semantic_vad", True), ("none", False)])
+def test_named_turn_detection_does_both_or_neither(name: Any, does: bool):
+    config = Config(turn_detection=name)
+    assert (config.vad_creates_response, config.vad_interrupts) == (does, does)
+    assert (config.vad is not None) == does
+
+
+@pytest.mark.parametrize(
+    ("asked", "model"),
+    [
+        (None, "gpt-4o-mini-transcribe"),
+        (True, "gpt-4o-mini-transcribe"),
+        ("whisper-1", "whisper-1"),
+        (Transcription(model="m"), "m"),
+    ],
+)
+def test_the_users_speech_is_transcribed_unless_it_is_switched_off(asked: Any, model: str):
+    transcription = Config(input_audio_transcription=asked).transcription
+    assert transcription is not None
+    assert transcription.model == model
+
+
+def test_replace_leaves_the_original_alone():
+    config = Config(instructions="a", tools=[WEATHER])
+    other = config.replace(instructions="b", tools=[TIME])
+    assert (config.instructions, config.tool_descriptors) == ("a", (WEATHER,))
+    assert (other.instructions, other.tool_descriptors) == ("b", (TIME,))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("instrctions", "instructions"), ("voices", "voice"), ("tool_descriptors", "one of"), ("zzz", "one of")],
+)
+def test_replacing_a_setting_that_does_not_exist_is_refused_with_a_hint(name: str, hint: str):
+    with pytest.raises(ConfigError) as refused:
+        Config().replace(**{name: 1})
+    assert refused.value.field == name
+    assert hint in refused.value.allowed
+
+
+def test_a_replacement_is_checked_like_the_rest():
+    with pytest.raises(ConfigError):
+        Config(tools=[WEATHER], tool_choice=ToolChoice("weather")).replace(tools=[])
+
+
+def test_a_config_cannot_be_changed_not_even_through_what_it_was_made_of():
+    modalities, tools, extras = ["text"], [WEATHER], {"audio": {"x": [1]}}
+    config = Config(modalities=modalities, tools=tools, provider_extras=extras)  # type: ignore[arg-type]  # lists of str
+    modalities.append("audio")
+    tools.append(TIME)
+    extras["audio"]["x"].append(2)
+    assert config == Config(modalities=["text"], tools=[WEATHER], provider_extras={"audio": {"x": [1]}})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.speed = 1.0  # type: ignore[misc]  # that is the point
+
+
+def test_a_tool_object_is_asked_for_its_descriptor_once():
+    class Counted:
+        asked = 0
+
+        @property
+        def descriptor(self) -> ToolDescriptor:
+            self.asked += 1
+            return WEATHER
+
+    tool = Counted()
+    config = Config(tools=[tool])
+    assert config.tool_descriptors == config.tool_descriptors == (WEATHER,)
+    assert config.tools == (tool,)
+    assert tool.asked == 1
