@@ -62,11 +62,6 @@ class HandshakeSocket:
         self._deadline = deadline
         self._head: bytes | None = None
 
-    @property
-    def _closed(self) -> bool:
-        # websocket-client asks for it before it closes; without it a socket-like object would be leaked
-        return self._sock.fileno() < 0
-
     def gettimeout(self) -> float:
         """Return 0, which makes websocket-client call `recv` and `send` as they are, without a selector of its own."""
         return 0.0
@@ -98,5 +93,4 @@ class HandshakeSocket:
         return body
 
     def close(self) -> None:
-        """Close the borrowed socket: websocket-client does so when the handshake fails."""
-        self._sock.close()
+        """Do nothing: websocket-client closes when the handshake fails, but the body is still to be read then."""

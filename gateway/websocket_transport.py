@@ -15,7 +15,7 @@ from .line_health import Keepalive, Stall, Verdict
 from .proxy import proxy_for
 from .url import parse_endpoint
 
-__all__ = ["WebSocketTransport", "connect_websocket"]
+__all__ = ["WebSocketTransport", "check_headers", "connect_websocket"]
 
 _GRACE_S = 1.0
 _MAX_REASON_BYTES = 123
@@ -212,7 +212,7 @@ def connect_websocket(
         HandshakeRefused: the server answered with something else than a WebSocket.
         ConnectTimeout: the deadline passed.
     """
-    _check_headers(headers)
+    check_headers(headers)
     if not (timeout_s > 0 and math.isfinite(timeout_s)):
         raise ConfigError("timeout_s", timeout_s, "a positive number of seconds")
     deadline = Deadline(timeout_s)
@@ -234,7 +234,12 @@ def connect_websocket(
     )
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse what would break out of a header line, or fight with the upgrade.
+
+    Raises:
+        ConfigError: it names the header; never its value (the caller's fault).
+    """
     for name, value in headers.items():
         token = name.replace("-", "").replace("_", "")
         if not (token.isascii() and token.isalnum()):
