@@ -32,8 +32,9 @@ class SendText:
     text: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text, str) or not self.text.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidCommand(f"send_text takes a non-empty str, not {self.text!r:.80}")
+        _check_text("send_text", self.text)
+        if not self.text.strip():
+            raise InvalidCommand("send_text takes a non-empty str")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,7 @@ class UpdateInstructions:
     instructions: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.instructions, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidCommand(f"instructions are a str, not {type(self.instructions).__name__}")
+        _check_text("update_instructions", self.instructions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,18 @@ SessionCommand: TypeAlias = (
     | AwaitOpen
 )
 
+SESSION_COMMANDS = (
+    SendText,
+    SendAudio,
+    CommitAudio,
+    ClearAudio,
+    CreateResponse,
+    Interrupt,
+    UpdateInstructions,
+    GetInstructions,
+    AwaitOpen,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RealtimeEvent:
@@ -133,3 +145,12 @@ class RealtimeClose:
 
     session_id: str
     reason: str
+
+
+def _check_text(command: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise InvalidCommand(f"{command} takes a str, not {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidCommand(f"{command}: the text is no valid Unicode at index {error.start}") from error

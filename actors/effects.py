@@ -24,9 +24,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SendAppend:
-    """Send input audio behind everything else; refused when the outgoing buffer is full."""
+    """Send input audio behind everything else, and answer ``token``; refused when the outgoing buffer is full."""
 
     data: bytes
+    token: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..gateway.errors import ServerError
-from ..gateway.session_update import instructions_update
 from ..gateway.wire_types import ErrorDetail
+from .dialect import Dialect, identified
 from .effects import NOTHING, Effects, Reject, Resolve, Send, StartTimer, StopTimer
 from .errors import CommandTimeout
 from .events import Error
@@ -31,7 +31,8 @@ class _Update:
 class InstructionUpdates:
     """The updates that wait for their answer, oldest first."""
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
+    def __init__(self, dialect: Dialect, new_id: Callable[[str], str]) -> None:
+        self._dialect = dialect
         self._new_id = new_id
         self._waiting: deque[_Update] = deque()
 
@@ -39,12 +40,12 @@ class InstructionUpdates:
         """Somebody wants other instructions; without a line they go out when there is one."""
         update = _Update(self._new_id("event"), token, instructions)
         self._waiting.append(update)
-        send = [_send(update)] if up else []
+        send = [self._send(update)] if up else []
         return [*send, StartTimer(("update", update.event_id), CALL_TIMEOUT_S)]
 
     def line_up(self) -> Effects:
         """Send again what the lost line left unanswered, in order."""
-        return [_send(update) for update in self._waiting]
+        return [self._send(update) for update in self._waiting]
 
     def confirmed(self) -> tuple[str | None, Effects]:
         """The provider confirmed the oldest: returns its instructions, None if none waits, and effects."""
@@ -79,6 +80,5 @@ class InstructionUpdates:
             self._waiting.remove(found)
         return found
 
-
-def _send(update: _Update) -> Send:
-    return Send(instructions_update(update.instructions, event_id=update.event_id))
+    def _send(self, update: _Update) -> Send:
+        return Send(identified(self._dialect.instructions_update(update.instructions), update.event_id))

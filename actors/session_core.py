@@ -26,7 +26,6 @@ from ..gateway.errors import (
 )
 from ..gateway.items import user_text
 from ..gateway.server_events import ServerEvent
-from ..gateway.session_update import session_update
 from ..gateway.wire_types import ErrorDetail, SessionInfo
 from .commands import (
     AwaitOpen,
@@ -41,6 +40,7 @@ from .commands import (
     UpdateInstructions,
 )
 from .conversation import Conversation
+from .dialect import Dialect, identified
 from .effects import (
     NOTHING,
     DropLine,
@@ -74,6 +74,7 @@ class SessionCore:
         session_id: ours.
         config: the effective configuration.
         conversation: what was and is said.
+        dialect: how the provider wants the configuration.
         new_id: makes a unique id from a prefix.
         memory: what the log of an earlier incarnation amounts to.
         restarts: how often the session's actor was restarted.
@@ -84,6 +85,7 @@ class SessionCore:
         session_id: str,
         config: Config,
         conversation: Conversation,
+        dialect: Dialect,
         new_id: Callable[[str], str],
         *,
         memory: Memory,
@@ -94,6 +96,7 @@ class SessionCore:
             config if memory.instructions is None else config.replace(instructions=memory.instructions)
         )
         self._conversation = conversation
+        self._dialect = dialect
         self._new_id = new_id
         self._restarts = restarts
         self._confirmed = memory.confirmed
@@ -101,7 +104,7 @@ class SessionCore:
         self._created: SessionInfo | None = None
         self._greeting_id = ""
         self._refusal: ErrorDetail | None = None
-        self._updates = InstructionUpdates(new_id)
+        self._updates = InstructionUpdates(dialect, new_id)
         self._waiting_for_open: list[int] = []
         self._buffered_bytes = 0
         self._handlers: dict[type[Any], Callable[[Any, float], Effects]] = {
@@ -148,9 +151,8 @@ class SessionCore:
             return False, NOTHING
         self._lines.phase = Phase.GREETING
         self._created = self._refusal = None
-        update = session_update(self._config, event_id=self._new_id("event"))
-        self._greeting_id = str(update.event_id)
-        return True, [Send(update)]
+        self._greeting_id = self._new_id("event")
+        return True, [Send(identified(self._dialect.session_update(self._config), self._greeting_id))]
 
     def connect_failed(self, attempt: int, error: Exception, now: float) -> Effects:
         """The ConnectWorker came back without a line."""
@@ -325,7 +327,7 @@ class SessionCore:
             # Audio is never replayed: what is spoken into a dead line is gone.
             return [Reject(token, LineDown("send_audio"))] if token is not None else NOTHING
         self._buffered_bytes += len(data)
-        return [SendAppend(data), *_resolve(token)]
+        return [SendAppend(data, token)]
 
     def _commit(self, token: int | None) -> Effects:
         if self._lines.phase is not Phase.UP:

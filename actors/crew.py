@@ -1,0 +1,141 @@
+"""A session's workers: who connects and who runs tools for it right now. Owns no thread: used in the session's own.
+
+Starting never waits: the WorkerSupervisor's answer comes back as a :class:`WorkerStarted`, the worker's end as a Down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import pykka
+
+from ..supervision import BRUTAL_KILL, ChildSpec, Future, GenServer, StartChild, TerminateChild, cast, monitor
+from .cancel_token import CancelToken
+from .connect_worker import ConnectWorker
+from .effects import OpenLine, StartTool, StopTool
+from .recipe import SessionRecipe
+from .tool_context import ToolContext
+from .tool_worker import ToolWorker
+
+Tag: TypeAlias = tuple[str, str | int]
+
+KILL_GRACE_S = 0.1  # a tool that does not look at its token is abandoned after this
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    """To the session itself: the answer to a worker's start."""
+
+    tag: Tag
+    ref: pykka.ActorRef[Any] | None
+    error: BaseException | None
+
+
+class Crew:
+    """The workers of one incarnation of a session.
+
+    Args:
+        recipe: the session's.
+        supervisor: the WorkerSupervisor's StableRef.
+        me: the session's incarnation: answers and Downs are for it alone.
+        session: the session's StableRef: what workers find out is for whichever incarnation is there.
+    """
+
+    def __init__(
+        self,
+        recipe: SessionRecipe,
+        supervisor: pykka.ActorRef[Any],
+        me: pykka.ActorRef[Any],
+        session: pykka.ActorRef[Any],
+    ) -> None:
+        self._recipe = recipe
+        self._supervisor = supervisor
+        self._me = me
+        self._session = session
+        self._attempt = 0
+        self._tokens: dict[str, CancelToken] = {}
+        self._refs: dict[Tag, pykka.ActorRef[Any]] = {}
+
+    def connect(self, effect: OpenLine) -> None:
+        """Start a connection attempt."""
+        self._attempt = effect.attempt
+        recipe = self._recipe
+        args = (recipe.gateway, recipe.model, effect.timeout_s, effect.attempt, self._session)
+        self._start(("line", effect.attempt), ConnectWorker, args)
+
+    def stop_connecting(self, attempt: int) -> None:
+        """Give an attempt up, if it is still at work."""
+        self._end(("line", attempt))
+
+    def start_tool(self, effect: StartTool) -> None:
+        """Start a tool call."""
+        token = self._tokens[effect.call_id] = CancelToken()
+        context = ToolContext(effect.call_id, effect.name, self._recipe.session_id, effect.turn_id, token)
+        args = (self._recipe.tools[effect.name], effect.arguments, context, self._session)
+        self._start(("tool", effect.call_id), ToolWorker, args)
+
+    def stop_tool(self, effect: StopTool) -> None:
+        """Cancel a tool call and end its worker."""
+        token = self._tokens.pop(effect.call_id, None)
+        if token is not None:
+            token.cancel(effect.reason)
+        self._end(("tool", effect.call_id))
+
+    def done(self, call_id: str) -> None:
+        """A tool call has its outcome."""
+        self._tokens.pop(call_id, None)
+
+    def started(self, started: WorkerStarted) -> object | None:
+        """The supervisor answered. Returns why there is no worker, None if there is one."""
+        if started.ref is None:
+            return started.error or "not started"
+        kind, key = started.tag
+        if key == self._attempt if kind == "line" else key in self._tokens:
+            self._refs[started.tag] = started.ref
+            monitor(started.ref, self._me, started.tag)
+        else:
+            self._terminate(started.ref)  # it was called off, or is done, before we heard of its start
+        return None
+
+    def down(self, tag: Tag) -> None:
+        """A worker ended."""
+        self._refs.pop(tag, None)
+
+    def cancel_tools(self, reason: str) -> None:
+        """Tell all running tools to stop; from any thread."""
+        for token in list(self._tokens.values()):
+            token.cancel(reason)
+
+    def dismiss(self, reason: str) -> None:
+        """End everybody."""
+        self.cancel_tools(reason)
+        for tag in list(self._refs):
+            self._end(tag)
+
+    def _start(self, tag: Tag, actor: type[GenServer], args: tuple[Any, ...]) -> None:
+        spec = ChildSpec(
+            f"{tag[0]} {tag[1]}",
+            actor,
+            args,
+            restart="temporary",
+            shutdown=BRUTAL_KILL,
+            kill_grace_s=KILL_GRACE_S,
+        )
+        answer = self._supervisor.ask(StartChild(spec), block=False)
+        assert isinstance(answer, Future)
+        me = self._me
+        answer.add_done_callback(lambda future: cast(me, _started(tag, future)))
+
+    def _end(self, tag: Tag) -> None:
+        ref = self._refs.pop(tag, None)
+        if ref is not None:
+            self._terminate(ref)
+
+    def _terminate(self, ref: pykka.ActorRef[Any]) -> None:
+        self._supervisor.ask(TerminateChild(ref), block=False)
+
+
+def _started(tag: Tag, answer: Future[Any]) -> WorkerStarted:
+    error = answer.exception()
+    return WorkerStarted(tag, answer.get() if error is None else None, error)

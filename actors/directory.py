@@ -1,0 +1,70 @@
+"""What must survive a session's crash, by session id: its subscribers and its log. Owns no thread; any thread may use it.
+
+Source: DESIGN section 2 ("The tree").
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import pykka
+
+from .events import SessionClosed
+from .session_log import MemorySessionLog, SessionLog
+from .subscribers import Subscribers
+
+
+@dataclass(slots=True, eq=False)
+class SessionEntry:
+    """One session, across its incarnations.
+
+    Attributes:
+        ref: the session's StableRef, once its supervisor has started it.
+        connected: whether ``connect()`` has handed the session out.
+        starts: how many incarnations there were.
+    """
+
+    session_id: str
+    subscribers: Subscribers
+    log: SessionLog = field(default_factory=MemorySessionLog)
+    ref: pykka.ActorRef[Any] | None = None
+    connected: bool = False
+    starts: int = 0
+
+
+class Directory:
+    """The sessions of one broker."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: dict[str, SessionEntry] = {}
+
+    def add(self, session_id: str) -> SessionEntry:
+        """Make an entry for a new session."""
+        entry = SessionEntry(session_id, Subscribers(session_id))
+        with self._lock:
+            self._entries[session_id] = entry
+        return entry
+
+    def get(self, session_id: str) -> SessionEntry | None:
+        """Return a session's entry, None if it is gone."""
+        return self._entries.get(session_id)
+
+    def entries(self) -> list[SessionEntry]:
+        """Return all entries, oldest first."""
+        with self._lock:
+            return list(self._entries.values())
+
+    def forget(self, session_id: str, closed: SessionClosed) -> None:
+        """The session is over: end its subscribers, if nobody has yet, and drop the entry."""
+        with self._lock:
+            entry = self._entries.pop(session_id, None)
+        if entry is not None:
+            entry.subscribers.close(closed)
+
+    def close_all(self, closed: SessionClosed) -> None:
+        """The broker's tree is over: end every session that is left."""
+        for entry in self.entries():
+            self.forget(entry.session_id, closed)

@@ -1,0 +1,338 @@
+"""SessionActor: the thin shell of one session. Owns a thread and a socket; every decision is the core's.
+
+Its mailbox waits for messages, for the socket and for timers in one place, so the socket has one owner and needs no lock.
+A crash costs the line and nothing else: the next incarnation begins with what is in the directory.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ..gateway.client_events import InputAudioBufferAppend
+from ..gateway.errors import ConnectError, LineClosed, ProtocolError, SendBufferFull
+from ..supervision import (
+    Down,
+    Exit,
+    ExitReason,
+    GenServer,
+    Readable,
+    Reply,
+    SelectableMailbox,
+    Shutdown,
+    StableRef,
+    Timer,
+    Writable,
+    is_clean,
+)
+from . import commands as cmd
+from .connect_worker import LineFailed, LineOffered
+from .crew import Crew, Tag, WorkerStarted
+from .directory import SessionEntry
+from .effects import (
+    DropLine,
+    Effects,
+    Finish,
+    OpenLine,
+    Record,
+    Reject,
+    Resolve,
+    Send,
+    SendAppend,
+    StartTimer,
+    StartTool,
+    StopTimer,
+    StopTool,
+)
+from .errors import SessionGone
+from .events import Error, SessionClosed
+from .line import Line, LineService
+from .recipe import SessionRecipe, build_core
+from .session_log import recall
+from .tool_outcome import ToolOutcome
+from .tool_worker import ToolDone
+
+_log = logging.getLogger("trunkline.actors")
+
+
+@dataclass(frozen=True, slots=True)
+class _TimerDue:
+    key: Hashable
+
+
+class SessionActor(GenServer):
+    """One session.
+
+    Args:
+        recipe: what the session is.
+        entry: its subscribers and its log, which outlive this incarnation.
+        workers: the StableRef of the supervisor that starts ConnectWorkers and ToolWorkers.
+    """
+
+    _create_actor_inbox = staticmethod(SelectableMailbox)
+
+    def __init__(self, recipe: SessionRecipe, entry: SessionEntry, workers: StableRef) -> None:
+        super().__init__()
+        self._recipe = recipe
+        self._entry = entry
+        self._workers = workers
+        self._decode = recipe.gateway.decode
+        self._frame_time = 0.0
+        self._line: Line | None = None
+        self._lost: LineClosed | None = None
+        self._finish: Finish | None = None
+        self._replies: dict[int, Reply] = {}
+        self._last_token = 0
+        self._timers: dict[Hashable, Timer] = {}
+        self._lagging = 0
+        self._crew: Crew  # from on_start on
+        self._began = False
+
+    # -- lifecycle
+
+    def on_start(self) -> None:
+        """Begin where the log ends; connecting is a ConnectWorker's work."""
+        entry = self._entry
+        self._publish = entry.subscribers.publisher()
+        crew = self._crew = Crew(self._recipe, self._workers, self.actor_ref, self._stable_ref)
+        self._began = True
+        restarts, entry.starts = entry.starts, entry.starts + 1
+        self._core = build_core(self._recipe, recall(entry.log.read()), restarts)
+        self._receive = self._core.receive
+        self._performers: dict[type[Any], Callable[[Any], object]] = {
+            Send: self._send,
+            SendAppend: self._send_append,
+            Record: self._record,
+            Resolve: self._resolve,
+            Reject: self._reject,
+            StartTimer: self._start_timer,
+            StopTimer: self._stop_timer,
+            OpenLine: crew.connect,
+            DropLine: self._drop_line,
+            StartTool: crew.start_tool,
+            StopTool: crew.stop_tool,
+            Finish: self._note_finish,
+        }
+        _log.info("session started", extra={"session_id": self._recipe.session_id})
+        self._perform(self._core.start(self._now()))
+
+    def terminate(self, reason: ExitReason) -> None:
+        """Let everything go. After a clean end the subscribers hear of it; after a crash they wait for the next incarnation."""
+        if self._began:
+            self._crew.dismiss("session_closed")
+        if self._line is not None:
+            self._line.drop(goodbye_s=self._goodbye_s() if is_clean(reason) else 0.0)
+        if is_clean(reason):
+            self._entry.subscribers.close(self._closing())
+
+    def on_kill(self) -> None:
+        """The killer's thread: wake whoever waits for the socket, and tell the tools."""
+        line = self._line
+        if line is not None:
+            line.abort()
+        if self._began:
+            self._crew.cancel_tools("session_closed")
+
+    # -- messages
+
+    def on_receive(self, message: Any) -> Any:
+        """Dispatch."""
+        match message:
+            case Readable():
+                self._pump()
+            case Writable():
+                self._on_line(Line.flush)
+            case _TimerDue(key):
+                self._timers.pop(key, None)
+                self._perform(self._core.timer(key, self._now()))
+            case LineService(attempt):
+                if self._line is not None and self._line.attempt == attempt:
+                    self._on_line(lambda line: line.service(self._now()))
+            case LineOffered():
+                return self._take_line(message)
+            case LineFailed(attempt, error):
+                self._perform(self._core.connect_failed(attempt, error, self._now()))
+            case ToolDone(outcome):
+                self._tool_finished(outcome)
+            case WorkerStarted():
+                self._worker_started(message)
+            case Down(tag, _, reason):
+                self._worker_down(tag, reason)
+            case cmd.Subscribe(subscriber):
+                self._entry.subscribers.add(subscriber)
+            case cmd.Unsubscribe(subscriber):
+                self._entry.subscribers.remove(subscriber)
+            case _ if isinstance(message, cmd.SESSION_COMMANDS):
+                self._command(message)
+            case _:
+                return super().on_receive(message)
+        return None
+
+    def _command(self, message: cmd.SessionCommand) -> None:
+        token: int | None = None
+        if self._mailbox.in_hand_is_ask():
+            token = self._last_token = self._last_token + 1
+            self._replies[token] = self._defer_reply()
+        self._perform(self._core.command(message, token, self._now()))
+
+    # -- the line
+
+    def _pump(self) -> None:
+        line = self._line
+        if line is None:
+            return
+        self._frame_time = self._now()
+        try:
+            line.pump(self._on_frame)
+        except LineClosed as closed:
+            self._lost = self._lost or closed
+        self._settle()
+
+    def _on_frame(self, frame: memoryview) -> None:
+        # The hot path: for a delta this is a decode, a lookup, an event and its delivery.
+        try:
+            effects = self._receive(self._decode(frame), self._frame_time)
+        except ProtocolError as error:
+            effects = self._core.garbled(error, self._frame_time)
+        performers = self._performers
+        for effect in effects:
+            performers.get(type(effect), self._publish)(effect)
+
+    def _perform(self, effects: Effects) -> None:
+        performers = self._performers
+        for effect in effects:
+            performers.get(type(effect), self._publish)(effect)
+        self._settle()
+
+    def _settle(self) -> None:
+        """After every message: tell the core of a loss, watch the socket for what waits, end if that was decided."""
+        if self._line is not None and self._lost is None:
+            try:
+                self._line.settle(self._frame_time)
+            except LineClosed as closed:
+                self._lost = closed
+        if self._lost is not None:
+            lost, self._lost = self._lost, None
+            self._perform(self._core.line_lost(lost, self._now()))
+        if self._finish is not None:
+            raise Exit(Shutdown(self._finish.code or self._finish.reason))
+
+    def _on_line(self, do: Callable[[Line], None]) -> None:
+        if self._line is None or self._lost is not None:
+            return
+        try:
+            do(self._line)
+        except LineClosed as closed:
+            self._lost = closed
+        self._settle()
+
+    def _take_line(self, offer: LineOffered) -> bool:
+        now = self._frame_time = self._now()
+        taken, effects = self._core.connected(offer.attempt, now)
+        if taken:
+            self._line = Line(
+                offer.attempt, offer.transport, cast(SelectableMailbox, self._mailbox), self._send_after
+            )
+            self._on_line(lambda line: line.service(now))
+            self._perform(effects)
+        return taken
+
+    def _drop_line(self, effect: DropLine) -> None:
+        self._crew.stop_connecting(effect.attempt)
+        line = self._line
+        if line is not None and line.attempt == effect.attempt:
+            self._line = self._lost = None
+            line.drop()
+
+    def _goodbye_s(self) -> float:
+        return min(0.5, self._recipe.config.close_timeout_s / 4)
+
+    # -- workers
+
+    def _worker_started(self, started: WorkerStarted) -> None:
+        refused = self._crew.started(started)
+        if refused is not None:
+            self._worker_down(started.tag, refused)
+
+    def _worker_down(self, tag: Tag, reason: object) -> None:
+        """A worker's end comes behind what it told us, so whatever it left open failed."""
+        self._crew.down(tag)
+        kind, key = tag
+        if kind == "tool":
+            detail = f"{type(reason).__name__}: {reason}"
+            self._tool_finished(ToolOutcome.failed(str(key), "", "crashed", detail=detail))
+        else:
+            error = ConnectError(f"the connection attempt died: {reason}")
+            self._perform(self._core.connect_failed(int(key), error, self._now()))
+
+    def _tool_finished(self, outcome: ToolOutcome) -> None:
+        self._crew.done(outcome.call_id)
+        self._perform(self._core.tool_finished(outcome, self._now()))
+
+    # -- effects
+
+    def _send(self, effect: Send) -> None:
+        data = self._recipe.gateway.encode(effect.event)
+        if self._line is not None and self._lost is None:
+            try:
+                self._line.send(data)
+            except LineClosed as closed:
+                self._lost = closed
+
+    def _send_append(self, effect: SendAppend) -> None:
+        data = self._recipe.gateway.encode(InputAudioBufferAppend(audio=effect.data))
+        try:
+            if self._line is not None and self._lost is None:
+                self._line.send_audio(data)
+        except LineClosed as closed:
+            self._lost = closed
+        except SendBufferFull as full:
+            self._refuse_audio(effect, full)
+            return
+        if self._lagging:
+            message = f"the line took no audio: {self._lagging} frames were dropped"
+            self._publish(Error("uplink_lagging", message, recoverable=True, dropped=self._lagging))
+            self._lagging = 0
+        if effect.token is not None:
+            self._resolve(Resolve(effect.token))
+
+    def _refuse_audio(self, effect: SendAppend, full: SendBufferFull) -> None:
+        if effect.token is not None:
+            self._reject(Reject(effect.token, full))
+        else:
+            self._lagging += 1
+
+    def _record(self, effect: Record) -> None:
+        self._entry.log.append(effect.entry)
+
+    def _resolve(self, effect: Resolve) -> None:
+        self._replies.pop(effect.token).set(effect.value)
+
+    def _reject(self, effect: Reject) -> None:
+        self._replies.pop(effect.token).set_exception(effect.error)
+
+    def _start_timer(self, effect: StartTimer) -> None:
+        self._stop_timer(StopTimer(effect.key))
+        delay_s = random.uniform(0.0, effect.delay_s) if effect.jitter else effect.delay_s
+        self._timers[effect.key] = self._send_after(delay_s, _TimerDue(effect.key))
+
+    def _stop_timer(self, effect: StopTimer) -> None:
+        timer = self._timers.pop(effect.key, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _note_finish(self, effect: Finish) -> None:
+        self._finish = effect
+        error = effect.error or SessionGone()
+        for reply in self._replies.values():
+            reply.set_exception(error)
+        self._replies.clear()
+
+    def _closing(self) -> SessionClosed:
+        finish = self._finish
+        if finish is None:
+            return SessionClosed("client")
+        return SessionClosed(finish.reason, finish.code, finish.message)

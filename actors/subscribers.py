@@ -1,0 +1,186 @@
+"""Who gets a session's events: the table that outlives the session's actor. Owns no thread; any thread may use it.
+
+Each incarnation of the session publishes through a :class:`Publisher` of its own; the next one fences it off, so that a
+zombie that wakes up reaches nobody. ``close`` is idempotent, the first call wins: each subscriber sees exactly one
+``session_closed``, last, whatever died first.
+
+Source: DESIGN sections 2 ("How a session ends") and 5 ("Subscribers").
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pykka
+
+from .commands import RealtimeClose, RealtimeEvent, Subscriber
+from .event_stream import EventStream
+from .events import Event, SessionClosed, SessionOpened
+
+_log = logging.getLogger("trunkline.actors")
+
+
+class _Sink:
+    """Where one subscriber's events go: ``deliver`` is called per event, ``end`` once."""
+
+    __slots__ = ("deliver", "subscriber")
+
+    def __init__(self, subscriber: object, deliver: Callable[[Event], object]) -> None:
+        self.subscriber = subscriber
+        self.deliver = deliver
+
+    def end(self, closed: SessionClosed) -> None:
+        """Deliver the last event."""
+        self.deliver(closed)
+
+
+class _ActorSink(_Sink):
+    """Tells an actor. The lock makes sure that nothing is told after the end."""
+
+    __slots__ = ("_ended", "_lock", "_session_id", "_tell")
+
+    def __init__(self, subscriber: pykka.ActorRef[Any], session_id: str) -> None:
+        super().__init__(subscriber, self._deliver)
+        self._tell = subscriber.tell
+        self._session_id = session_id
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def _deliver(self, event: Event) -> None:
+        with self._lock:
+            if not self._ended:
+                self._tell(RealtimeEvent(self._session_id, event))
+
+    def end(self, closed: SessionClosed) -> None:
+        """Tell the last event, and that it was the last."""
+        with self._lock:
+            self._ended = True
+            self._tell(RealtimeEvent(self._session_id, closed))
+            self._tell(RealtimeClose(self._session_id, closed.reason))
+
+
+class Subscribers:
+    """The subscribers of one session."""
+
+    def __init__(self, session_id: str) -> None:
+        self._session_id = session_id
+        self._lock = threading.Lock()  # never held while a subscriber is called
+        self._sinks: tuple[_Sink, ...] = ()
+        self._opened: SessionOpened | None = None
+        self._closed: SessionClosed | None = None
+        self._publisher: Publisher | None = None
+
+    @property
+    def closed(self) -> SessionClosed | None:
+        """How the session ended, if it has."""
+        return self._closed
+
+    def publisher(self) -> Publisher:
+        """Return the only publisher that still counts."""
+        with self._lock:
+            self._publisher = Publisher(self)
+            return self._publisher
+
+    def stream(self) -> EventStream:
+        """Return a new stream that begins with ``session_opened``; after the end it holds just the end."""
+        stream = EventStream(lambda: self.remove(stream))
+        self._add(_Sink(stream, stream.put))
+        return stream
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Deliver from now on, ``session_opened`` first. A subscriber that is there already is not added again."""
+        if any(sink.subscriber == subscriber for sink in self._sinks):
+            return
+        if isinstance(subscriber, pykka.ActorRef):
+            self._add(_ActorSink(subscriber, self._session_id))
+        else:
+            self._add(_Sink(subscriber, subscriber))
+
+    def remove(self, subscriber: object) -> None:
+        """Deliver no more; nothing happens if it is no subscriber."""
+        with self._lock:
+            self._sinks = tuple(sink for sink in self._sinks if sink.subscriber != subscriber)
+
+    def close(self, closed: SessionClosed) -> bool:
+        """End every subscriber with this event. Returns whether it was the first call."""
+        with self._lock:
+            if self._closed is not None:
+                return False
+            self._closed = closed
+            self._publisher = None
+            sinks, self._sinks = self._sinks, ()
+        for sink in sinks:
+            self._guard(sink, sink.end, closed)
+        return True
+
+    def _add(self, sink: _Sink) -> None:
+        with self._lock:
+            opened = self._opened
+            if opened is None and self._closed is None:
+                self._put(sink)
+                return
+        if opened is not None:
+            self._guard(sink, sink.deliver, opened)
+        with self._lock:
+            closed = self._closed
+            if closed is None:
+                self._put(sink)
+        if closed is not None:
+            self._guard(sink, sink.end, closed)
+
+    def _put(self, sink: _Sink) -> None:
+        if all(sink.subscriber != other.subscriber for other in self._sinks):
+            self._sinks = (*self._sinks, sink)
+
+    def _publish(self, publisher: Publisher, event: Event) -> None:
+        if publisher is not self._publisher:
+            return
+        if type(event) is SessionOpened:
+            self._open(event)
+            return
+        for sink in self._sinks:
+            try:
+                sink.deliver(event)
+            except BaseException as error:  # noqa: BLE001 - a broken subscriber harms nobody but itself
+                self._blame(sink, error)
+
+    def _open(self, event: SessionOpened) -> None:
+        with self._lock:
+            sinks = self._sinks if self._opened is None else ()
+            self._opened = event  # of a later line: for those who come later
+        for sink in sinks:
+            self._guard(sink, sink.deliver, event)
+
+    def _guard(self, sink: _Sink, deliver: Callable[[Any], object], event: Event) -> None:
+        try:
+            deliver(event)
+        except BaseException as error:  # noqa: BLE001 - a broken subscriber harms nobody but itself
+            self._blame(sink, error)
+
+    def _blame(self, sink: _Sink, error: BaseException) -> None:
+        if isinstance(error, pykka.ActorDeadError):
+            self.remove(sink.subscriber)
+            return
+        _log.error(
+            "a subscriber raised %s",
+            type(error).__name__,
+            exc_info=error,
+            extra={"session_id": self._session_id},
+        )
+
+
+class Publisher:
+    """Publishes for one incarnation of the session, until the next one takes over or the session is closed."""
+
+    __slots__ = ("_publish", "_table")
+
+    def __init__(self, table: Subscribers) -> None:
+        self._table = table
+        self._publish = table._publish
+
+    def __call__(self, event: Event) -> None:
+        """Deliver an event to every subscriber, or to nobody if this publisher no longer counts."""
+        self._publish(self, event)

@@ -1,0 +1,102 @@
+"""The supervision tree of a broker, and its front door. Owns no thread itself: its actors do.
+
+    Supervisor "trunkline"            one_for_one; one per Broker.start()
+     ├─ WorkerSupervisor    dynamic   ToolWorker and ConnectWorker, temporary
+     ├─ SessionSupervisor   dynamic   SessionActor, transient, restart budget per child
+     └─ BrokerActor                   permanent
+
+Source: DESIGN section 2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..gateway.config import Config
+from ..gateway.errors import ConfigError
+from ..gateway.openai import OpenAIGateway
+from ..gateway.provider import Gateway
+from ..supervision import (
+    ChildSpec,
+    DynamicSupervisor,
+    ExitReason,
+    Sibling,
+    StableRef,
+    Supervisor,
+    WhichChild,
+    call,
+)
+from .broker import BrokerActor, BrokerRecipe, runnable_tools
+from .directory import Directory
+from .events import SessionClosed
+from .proxies import BrokerProxy
+from .tool_runner import ParallelToolRunner, ToolRunner
+
+START_TIMEOUT_S = 10.0
+
+
+class Trunkline(Supervisor):
+    """The root: when it ends, for whatever reason, no subscriber is left waiting."""
+
+    def __init__(self, *args: Any, directory: Directory, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._directory = directory
+
+    def terminate(self, reason: ExitReason) -> None:
+        """All children are down: end the sessions that nobody could end."""
+        super().terminate(reason)
+        self._directory.close_all(SessionClosed("client"))
+
+
+class WorkerSupervisor(DynamicSupervisor):
+    """Supervises ToolWorkers and ConnectWorkers."""
+
+
+class SessionSupervisor(DynamicSupervisor):
+    """Supervises SessionActors; a session over its restart budget is given up alone."""
+
+
+class Broker:
+    """The front door: ``Broker.start(...)`` builds a supervision tree and returns the proxy of its broker."""
+
+    @staticmethod
+    def start(
+        model: str,
+        *,
+        gateway: Gateway | None = None,
+        config: Config | None = None,
+        tool_runner: ToolRunner | None = None,
+    ) -> BrokerProxy:
+        """Start a broker.
+
+        Args:
+            model: the provider's name of the model, such as ``"gpt-realtime-2"``.
+            gateway: the provider; :class:`OpenAIGateway` with the key of ``OPENAI_API_KEY`` by default.
+            config: what a session is configured with; ``connect`` may override it.
+            tool_runner: how many tool calls of a session run at once; four by default.
+
+        Returns:
+            The broker's proxy; ``with`` it, or call its ``stop()``.
+
+        Raises:
+            ConfigError: no model. The caller's fault, as is
+            ToolDefinitionError: a tool that cannot be run.
+        """
+        if not isinstance(model, str) or not model.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError("model", model, "the provider's name of a model, such as 'gpt-realtime-2'")
+        config = Config() if config is None else config
+        runnable_tools(config)
+        recipe = BrokerRecipe(model, gateway or OpenAIGateway(), config, tool_runner or ParallelToolRunner())
+        directory = Directory()
+        root = Trunkline.start(_children(recipe, directory), directory=directory, name="trunkline")
+        broker: StableRef = call(root, WhichChild("broker"), START_TIMEOUT_S).stable_ref
+        return BrokerProxy(broker, root)
+
+
+def _children(recipe: BrokerRecipe, directory: Directory) -> list[ChildSpec]:
+    """Describe the root's children, in start order."""
+    return [
+        ChildSpec("workers", WorkerSupervisor),
+        ChildSpec("sessions", SessionSupervisor, kwargs={"budget": "child"}),
+        ChildSpec("broker", BrokerActor, (recipe, directory, Sibling("sessions"), Sibling("workers"))),
+    ]
