@@ -1,6 +1,7 @@
 """The checks behind every setting: each returns the value in its final form or raises ``ConfigError``. Pure.
 
-They take ``object``, because what arrives comes from people and files: no value, however hostile, raises anything else.
+What they return is plain (no StrEnum, no numpy float), because the encoder takes nothing else. They take ``object``, because what
+arrives comes from people and files: no value, however hostile, raises anything else.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ def one_of(field: str, value: object, allowed: Iterable[str], *or_else: str) -> 
     """Return the value if it is one of the allowed strings; ``or_else`` names what the caller accepts besides."""
     names = tuple(allowed)
     if isinstance(value, str) and value in names:
-        return value
+        return names[names.index(value)]  # ours, not a StrEnum's member
     raise ConfigError(field, value, listed([*(f'"{name}"' for name in names), *or_else]))
 
 
@@ -30,10 +31,9 @@ def text(field: str, value: object, *, empty: bool = False, what: str = "") -> s
     if not isinstance(value, str) or not (empty or value.strip()):
         raise ConfigError(field, value, allowed)
     try:
-        value.encode()
+        return value.encode().decode()  # a plain str, whatever subclass it was
     except UnicodeEncodeError:
         raise ConfigError(field, value, f"{allowed}, without lone surrogates") from None
-    return str(value)
 
 
 def number(field: str, value: object, low: float, high: float) -> float:

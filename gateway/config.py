@@ -4,7 +4,7 @@
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, Self, TypeAlias
 
@@ -25,7 +25,7 @@ Tool: TypeAlias = Described | ToolDescriptor
 _MODALITIES: Final = ("audio", "text")
 _FORMATS: Final = ("pcm16", "g711_ulaw", "g711_alaw")
 _EFFORTS: Final = ("minimal", "low", "medium", "high", "xhigh")
-_POLICIES: Final = ("drop", "submit_completed_only", "submit")
+_POLICIES: Final = ("drop", "submit_completed_only", "submit-completed-only", "submit")
 _DEFAULT_VAD: Final = ServerVad()
 
 
@@ -158,33 +158,36 @@ class Config:
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
+    def _choose(self, name: str, allowed: Iterable[str], *or_else: str) -> None:
+        self._set(name, checks.one_of(name, getattr(self, name), allowed, *or_else))
+
     def _check_text_and_audio(self) -> None:
         if self.instructions is not None:
-            checks.text("instructions", self.instructions, empty=True)
+            self._set("instructions", checks.text("instructions", self.instructions, empty=True))
         if isinstance(self.voice, VoiceId):
             checks.text("voice.id", self.voice.id)
         elif self.voice is not None:
-            checks.text("voice", self.voice)
-        modalities = checks.items("modalities", self.modalities, '"audio" and "text"')
-        for modality in modalities:
-            checks.one_of("modalities", modality, _MODALITIES)
+            self._set("voice", checks.text("voice", self.voice))
+        given = checks.items("modalities", self.modalities, '"audio" and "text"')
+        modalities = tuple(checks.one_of("modalities", each, _MODALITIES) for each in given)
         if not modalities or len(set(modalities)) < len(modalities):
             raise ConfigError("modalities", modalities, '["audio", "text"], ["audio"] or ["text"]')
         self._set("modalities", modalities)
-        checks.one_of("input_audio_format", self.input_audio_format, _FORMATS)
-        checks.one_of("output_audio_format", self.output_audio_format, _FORMATS)
+        self._choose("input_audio_format", _FORMATS)
+        self._choose("output_audio_format", _FORMATS)
         if self.speed is not None:
-            checks.number("speed", self.speed, 0.25, 1.5)
+            self._set("speed", checks.number("speed", self.speed, 0.25, 1.5))
         if self.noise_reduction is not None:
-            checks.one_of("noise_reduction", self.noise_reduction, ("near_field", "far_field", "none"))
+            self._choose("noise_reduction", ("near_field", "far_field", "none"))
 
     def _check_turn_detection(self) -> None:
         if not isinstance(self.turn_detection, ServerVad | SemanticVad):
             names = ("server_vad", "semantic_vad", "none")
-            checks.one_of("turn_detection", self.turn_detection, names, "ServerVad(...)", "SemanticVad(...)")
-        if not isinstance(self.input_audio_transcription, bool | Transcription | None):
-            or_else = "the name of a model, None, True, False or Transcription(...)"
-            checks.text("input_audio_transcription", self.input_audio_transcription, what=or_else)
+            self._choose("turn_detection", names, "ServerVad(...)", "SemanticVad(...)")
+        asked = self.input_audio_transcription
+        if not isinstance(asked, bool | Transcription | None):
+            what = "the name of a model, None, True, False or Transcription(...)"
+            self._set("input_audio_transcription", checks.text("input_audio_transcription", asked, what=what))
         if self.transcription and self.transcription.model == "gpt-realtime-whisper" and self.vad:
             allowed = '"none", because gpt-realtime-whisper transcribes without turn detection'
             raise ConfigError("turn_detection", self.turn_detection, allowed)
@@ -213,8 +216,7 @@ class Config:
                     "tool_choice", self.tool_choice.name, f"the name of a tool that is offered ({listed})"
                 )
             return
-        choices = ("auto", "none", "required")
-        checks.one_of("tool_choice", self.tool_choice, choices, "ToolChoice(name)")
+        self._choose("tool_choice", ("auto", "none", "required"), "ToolChoice(name)")
         if self.tool_choice == "required" and not names and not elsewhere:
             raise ConfigError("tool_choice", self.tool_choice, '"auto" or "none" when no tool is offered')
 
@@ -223,26 +225,27 @@ class Config:
             allowed = "None: the GA protocol has no temperature (a provider that has one takes it in provider_extras)"
             raise ConfigError("temperature", self.temperature, allowed)
         limit: object = self.max_response_output_tokens
-        if limit is not None and limit != "inf":
+        if isinstance(limit, str) and limit == "inf":
+            self._set("max_response_output_tokens", "inf")
+        elif limit is not None:
             more = ' or "inf" (a model with a higher limit takes max_output_tokens in provider_extras)'
-            checks.integer("max_response_output_tokens", limit, 1, 4096, or_else=more)
+            whole = checks.integer("max_response_output_tokens", limit, 1, 4096, or_else=more)
+            self._set("max_response_output_tokens", whole)
         if self.reasoning_effort is not None:
-            checks.one_of("reasoning_effort", self.reasoning_effort, _EFFORTS)
+            self._choose("reasoning_effort", _EFFORTS)
         if self.truncation is not None and not isinstance(self.truncation, RetentionRatio):
-            choices = ("auto", "disabled")
-            checks.one_of("truncation", self.truncation, choices, "RetentionRatio(ratio=...)")
+            self._choose("truncation", ("auto", "disabled"), "RetentionRatio(ratio=...)")
 
     def _check_conduct(self) -> None:
-        policy = (
-            "submit_completed_only" if self.on_interrupt == "submit-completed-only" else self.on_interrupt
-        )
-        self._set("on_interrupt", checks.one_of("on_interrupt", policy, _POLICIES))
+        policy = checks.one_of("on_interrupt", self.on_interrupt, _POLICIES)
+        policy = policy.replace("-", "_")
+        self._set("on_interrupt", policy)
         checks.flag("settle_dropped_calls", self.settle_dropped_calls)
         if self.settle_dropped_calls and policy != "drop":
             raise ConfigError(
                 "settle_dropped_calls", True, f'False, because on_interrupt="{policy}" drops no call'
             )
-        checks.integer("max_tool_rounds", self.max_tool_rounds, 1, 10_000)
+        self._set("max_tool_rounds", checks.integer("max_tool_rounds", self.max_tool_rounds, 1, 10_000))
         for name in ("response_timeout_s", "connect_timeout_s", "close_timeout_s", "tool_timeout_s"):
             if (value := getattr(self, name)) is not None or name != "tool_timeout_s":
                 self._set(name, checks.seconds(name, value))

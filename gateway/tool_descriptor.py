@@ -33,8 +33,8 @@ class ToolDescriptor:
     parameters: dict[str, Any] = field(default_factory=_no_parameters)
 
     def __post_init__(self) -> None:
-        _checked_name("tool.name", self.name)
-        checks.text("tool.description", self.description, empty=True)
+        object.__setattr__(self, "name", _checked_name("tool.name", self.name))
+        object.__setattr__(self, "description", checks.text("tool.description", self.description, empty=True))
         schema = checks.json_object("tool.parameters", self.parameters)
         if schema.get("type") != "object":
             raise ConfigError("tool.parameters", schema, 'a JSON Schema with "type": "object"')
@@ -48,7 +48,7 @@ class ToolChoice:
     name: str
 
     def __post_init__(self) -> None:
-        _checked_name("tool_choice.name", self.name)
+        object.__setattr__(self, "name", _checked_name("tool_choice.name", self.name))
 
 
 class Described(Protocol):
@@ -99,6 +99,7 @@ def _from_mapping(described: dict[str, Any]) -> ToolDescriptor:
     )
 
 
-def _checked_name(where: str, name: object) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ConfigError(where, name, _NAME_ALLOWED)
+def _checked_name(where: str, name: object) -> str:
+    if isinstance(name, str) and (match := _NAME.fullmatch(name)):
+        return match[0]
+    raise ConfigError(where, name, _NAME_ALLOWED)

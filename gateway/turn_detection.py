@@ -4,13 +4,15 @@ Source: ``reference/protocol.md`` A.3 and A.4 (ServerVad, SemanticVad, AudioTran
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from . import checks
 
 Eagerness = Literal["low", "medium", "high", "auto"]
 TranscriptionDelay = Literal["minimal", "low", "medium", "high", "xhigh"]
 DEFAULT_TRANSCRIPTION_MODEL = "gpt-4o-mini-transcribe"
+
+_set: Final = object.__setattr__  # how a frozen dataclass stores what its checks return
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +37,11 @@ class ServerVad:
 
     def __post_init__(self) -> None:
         if self.threshold is not None:
-            checks.number("turn_detection.threshold", self.threshold, 0.0, 1.0)
+            _set(self, "threshold", checks.number("turn_detection.threshold", self.threshold, 0.0, 1.0))
         for name, low in (("prefix_padding_ms", 0), ("silence_duration_ms", 0), ("idle_timeout_ms", 1)):
             value = getattr(self, name)
             if value is not None:
-                checks.integer(f"turn_detection.{name}", value, low)
+                _set(self, name, checks.integer(f"turn_detection.{name}", value, low))
         checks.flag("turn_detection.create_response", self.create_response)
         checks.flag("turn_detection.interrupt_response", self.interrupt_response)
 
@@ -60,7 +62,8 @@ class SemanticVad:
 
     def __post_init__(self) -> None:
         if self.eagerness is not None:
-            checks.one_of("turn_detection.eagerness", self.eagerness, ("low", "medium", "high", "auto"))
+            choices = ("low", "medium", "high", "auto")
+            _set(self, "eagerness", checks.one_of("turn_detection.eagerness", self.eagerness, choices))
         checks.flag("turn_detection.create_response", self.create_response)
         checks.flag("turn_detection.interrupt_response", self.interrupt_response)
 
@@ -87,15 +90,16 @@ class Transcription:
 
     def __post_init__(self) -> None:
         field = "input_audio_transcription"
-        checks.text(f"{field}.model", self.model)
+        _set(self, "model", checks.text(f"{field}.model", self.model))
         for name in ("language", "prompt"):
             value = getattr(self, name)
             if value is not None:
-                checks.text(f"{field}.{name}", value)
+                _set(self, name, checks.text(f"{field}.{name}", value))
         for name in ("languages", "keywords"):
-            object.__setattr__(self, name, checks.texts(f"{field}.{name}", getattr(self, name)))
+            _set(self, name, checks.texts(f"{field}.{name}", getattr(self, name)))
         if self.delay is not None:
-            checks.one_of(f"{field}.delay", self.delay, ("minimal", "low", "medium", "high", "xhigh"))
+            choices = ("minimal", "low", "medium", "high", "xhigh")
+            _set(self, "delay", checks.one_of(f"{field}.delay", self.delay, choices))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +115,7 @@ class RetentionRatio:
     post_instructions: int | None = None
 
     def __post_init__(self) -> None:
-        checks.number("truncation.ratio", self.ratio, 0.0, 1.0)
+        _set(self, "ratio", checks.number("truncation.ratio", self.ratio, 0.0, 1.0))
         if self.post_instructions is not None:
-            checks.integer("truncation.post_instructions", self.post_instructions, 0)
+            limit = checks.integer("truncation.post_instructions", self.post_instructions, 0)
+            _set(self, "post_instructions", limit)
