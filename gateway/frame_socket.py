@@ -44,8 +44,8 @@ class FrameSocket(websocket.WebSocket):
     Attributes:
         reads: How many reads have given data: the sign of life.
         written: How many bytes the socket has taken: the sign of progress.
-        write_error: Why writing failed, once it has: everything is dropped from then on, and reading goes on until what the
-            server said before (a CLOSE with the true reason) has been read.
+        broken: Why nothing can be written any more, once that is so: what is written is dropped then, and reading goes on
+            until what the server said before (a CLOSE with the true reason) has been read.
     """
 
     def __init__(self, *, max_frame_bytes: int, max_message_bytes: int) -> None:
@@ -53,7 +53,7 @@ class FrameSocket(websocket.WebSocket):
         super().__init__(enable_multithread=False, skip_utf8_validation=True)
         self.reads = 0
         self.written = 0
-        self.write_error: str | None = None
+        self.broken: str | None = None
         self.pumping = False
         self._sealed = False
         self._parser = FrameParser(min(max_frame_bytes, max_message_bytes))
@@ -115,10 +115,10 @@ class FrameSocket(websocket.WebSocket):
         except _WOULD_BLOCK:
             return b"" if self._parser.behind else None
         except OSError as error:
-            raise LineClosed(_ABNORMAL, self.write_error or _describe(error)) from error
+            raise LineClosed(_ABNORMAL, self.broken or _describe(error)) from error
         if not data:
             raise LineClosed(
-                _ABNORMAL, self.write_error or "the server ended the connection without a CLOSE frame"
+                _ABNORMAL, self.broken or "the server ended the connection without a CLOSE frame"
             )
         self.reads += 1
         return data
@@ -172,10 +172,10 @@ class FrameSocket(websocket.WebSocket):
         """Mask a frame and write as much of it as the socket takes now; the rest waits in the buffer.
 
         Returns:
-            The size of the frame in bytes. A failed socket shows in `write_error`, and at the next `pump`.
+            The size of the frame in bytes. A socket that fails shows in `broken`, and at the next `pump`.
         """
         data = client_frame(first_byte, payload, os.urandom(4))
-        if self.write_error is None and not self._sealed:
+        if self.broken is None and not self._sealed:
             self._out.add(data, urgent=urgent)
             self.flush()
         return len(data)
@@ -203,7 +203,7 @@ class FrameSocket(websocket.WebSocket):
 
     def _fail(self, why: str) -> None:
         """Give up writing: half a frame may be out, so the stream is lost. What has been received stays readable."""
-        self.write_error = f"writing failed: {why}"
+        self.broken = f"writing failed: {why}"
         self._out.clear()
         self.kill()
 

@@ -1,14 +1,16 @@
 """The seam between a session and its line: what a transport does, said once. Pure.
 
-Contract. One thread owns a transport and makes every call but `abort()`. The owner waits until `fileno()`
-is readable and then calls `pump`; while `wants_write` is true it also waits until it is
-writable and then calls `flush`. It calls `service(now)` once when it takes the line over, then at the time
-the last call returned, and again whenever `wants_write` has become true (that is when the
-stall clock starts). Nothing but the making of the line and `close` blocks.
+Contract. One thread owns a transport and makes every call but `abort()`. On taking it over it calls `pump` once,
+before it waits: messages may have come with the handshake and lie where poll does not see them (inside
+OpenSSL). From then on it calls `pump` whenever `fileno()` is readable; while `wants_write` is true it also waits
+for writability and then calls `flush`. It calls `service(now)` on taking over, then at the time the last call
+returned, and again whenever `wants_write` has become true (that is when the stall clock starts). Nothing
+but the making of the line and `close` blocks.
 
-A line ends once: the first call that notices raises `LineClosed`, and so does every later call but `close`
-and `abort`. The descriptor stays open, and so its number stays ours, until `close()`: stop
-watching it first, then close.
+A line ends once: the first call that notices raises `LineClosed`, and so does every later call but `close` and
+`abort`. `pump` and `service` notice. A write that fails is noticed by the next `pump`, for which the descriptor
+becomes readable: the server may have said why in a CLOSE that waits to be read. The descriptor stays open,
+and so its number stays ours, until `close()`: stop watching it first, then close.
 """
 
 from collections.abc import Callable
@@ -30,8 +32,7 @@ class Transport(Protocol):
         ...
 
     def pump(self, handle: Callable[[memoryview], None]) -> None:
-        """Read what has arrived, without blocking, and call `handle` once per complete text message, in
-        order.
+        """Read what has arrived, without blocking, and call `handle` once per complete message, in order.
 
         One read and its messages, then it returns: call it again when the descriptor is readable again. The
         view is read-only and stays valid as long as it is kept, but it pins the whole read (up to
@@ -75,7 +76,7 @@ class Transport(Protocol):
         """Write what waits, as far as the socket takes it without blocking.
 
         Raises:
-            LineClosed: the socket failed: what was buffered is lost.
+            LineClosed: the line has ended.
         """
         ...
 

@@ -149,6 +149,7 @@ class WebSocketTransport:
     def abort(self) -> None:
         """Kill the line from any thread."""
         with self._fate:
+            self._frames.broken = self._frames.broken or "aborted by this side"
             self._frames.kill()
 
     def _end(self, closed: LineClosed) -> LineClosed:
