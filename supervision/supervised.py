@@ -70,6 +70,8 @@ class Supervised(pykka.Actor):
     let_it_crash: ClassVar[bool] = False
     """Whether an unexpected exception in an ask ends the actor, besides going to the asker."""
     _is_supervisor: ClassVar[bool] = False
+    _caller_errors: ClassVar[tuple[type[Exception], ...]] = (CallerError,)
+    """What goes to the asker alone, although `let_it_crash`."""
     _create_actor_inbox = staticmethod(Mailbox)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -104,6 +106,10 @@ class Supervised(pykka.Actor):
         Set before `on_start`.
         """
         return self._life.stable_ref or self.actor_ref
+
+    def _crash(self, error: BaseException) -> None:
+        """Raise `error` in a handler: what `trunkline.supervision.testing.crash` has the actor do."""
+        raise error
 
     # -- pykka's template methods --
 
@@ -171,7 +177,7 @@ class Supervised(pykka.Actor):
         if isinstance(error, Exit):
             mailbox.owe()
             self._handle_failure(type(error), error, error.__traceback__)
-        elif isinstance(error, CallerError):
+        elif isinstance(error, self._caller_errors):
             self._answer_caller(error)
         elif isinstance(error, Exception):
             if not self.let_it_crash:
@@ -186,7 +192,7 @@ class Supervised(pykka.Actor):
             mailbox.defer_reply().set_exception(ActorDown(error))
             raise error
 
-    def _answer_caller(self, error: CallerError) -> None:
+    def _answer_caller(self, error: BaseException) -> None:
         if self._mailbox.in_hand_is_ask():
             raise error
         if (reply := self._mailbox.deferred_in_hand()) is not None:
