@@ -16,7 +16,9 @@ Erlang's words with Erlang's meaning. Where this differs from OTP:
    ask go to the caller.
 """
 
+from .child_spec import BRUTAL_KILL, ChildSpec, Sibling
 from .clock import SYSTEM_CLOCK, Clock, ManualClock, SystemClock
+from .dynamic_supervisor import DynamicSupervisor
 from .errors import (
     ActorDown,
     AlreadyPresent,
@@ -41,14 +43,36 @@ from .messaging import call, cast, join, kill, stop
 from .monitor import Down, Monitor, monitor, watch
 from .reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Exit, ExitReason, Reason, Shutdown, is_clean
 from .replies import Reply
+from .reports import Report
+from .requests import (
+    RESTARTING,
+    ChildInfo,
+    CountChildren,
+    Counts,
+    DeleteChild,
+    GetChildSpec,
+    RestartChild,
+    StartChild,
+    TerminateChild,
+    Tree,
+    WhichChild,
+    WhichChildren,
+)
 from .selectable_mailbox import Readable, SelectableMailbox, Writable
+from .stable_proxy import StableProxy
+from .stable_ref import StableRef
 from .supervised import Supervised
+from .supervisor import Supervisor
 from .timers import Timer
+from .tree import TreeNode, tree
+from .zombies import Zombie, zombies
 
 __all__ = [
+    "BRUTAL_KILL",
     "KILLED",
     "NOPROC",
     "NORMAL",
+    "RESTARTING",
     "SHUTDOWN",
     "SYSTEM_CLOCK",
     "ActorDown",
@@ -57,12 +81,19 @@ __all__ = [
     "CallTimeout",
     "CallerError",
     "CallingSelf",
+    "ChildInfo",
+    "ChildSpec",
     "Clock",
+    "CountChildren",
+    "Counts",
+    "DeleteChild",
     "Down",
+    "DynamicSupervisor",
     "Exit",
     "ExitReason",
     "Future",
     "GenServer",
+    "GetChildSpec",
     "InvalidSpec",
     "Mailbox",
     "MailboxFull",
@@ -73,17 +104,30 @@ __all__ = [
     "Readable",
     "Reason",
     "Reply",
+    "Report",
+    "RestartChild",
     "Restarting",
     "Running",
     "SelectableMailbox",
     "Shutdown",
+    "Sibling",
+    "StableProxy",
+    "StableRef",
+    "StartChild",
     "StartError",
     "StartTimeout",
     "Supervised",
     "SupervisionError",
+    "Supervisor",
     "SystemClock",
+    "TerminateChild",
     "Timer",
+    "Tree",
+    "TreeNode",
+    "WhichChild",
+    "WhichChildren",
     "Writable",
+    "Zombie",
     "call",
     "cast",
     "is_clean",
@@ -91,5 +135,7 @@ __all__ = [
     "kill",
     "monitor",
     "stop",
+    "tree",
     "watch",
+    "zombies",
 ]

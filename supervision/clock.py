@@ -70,7 +70,7 @@ class ManualClock:
     def attach(self, sleeper: Sleeper) -> None:
         """Wake `sleeper` at every `advance`, as long as it lives."""
         with self._lock:
-            self._sleepers = [ref for ref in self._sleepers if ref() is not None]
+            self._sleepers = [ref for ref in self._sleepers if ref() not in (None, sleeper)]
             self._sleepers.append(weakref.ref(sleeper))
 
     def advance(self, seconds: float) -> None:

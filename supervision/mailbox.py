@@ -77,7 +77,7 @@ class Mailbox:
             ActorDown: a tell came too late: the mailbox is closed.
             MailboxFull: a tell found no room.
         """
-        if self._max_size is not None and self._is_full(envelope):
+        if self._max_size is not None and self.is_full_for(envelope):
             self._answer_or_raise(envelope, MailboxFull(self._max_size))
             return
         self._queue.append(envelope)
@@ -97,6 +97,11 @@ class Mailbox:
             self._signal()
         return not (self._closed and self._take_back(envelope))
 
+    def is_full_for(self, envelope: Envelope[Any]) -> bool:
+        """Return whether there is no room for `envelope`: never the case for a stop."""
+        full = self._max_size is not None and len(self._queue) >= self._max_size
+        return full and not isinstance(envelope.message, messages._ActorStop)
+
     def wake(self) -> None:
         """Make the owner look at its timers and its state again. Callable from any thread."""
         if self._parked:
@@ -107,10 +112,6 @@ class Mailbox:
         """Make `get` return now, ahead of the queue, with a message that says nothing. Callable from any thread."""
         self._queue.appendleft(_WAKE)
         self.wake()
-
-    def _is_full(self, envelope: Envelope[Any]) -> bool:
-        full = self._max_size is not None and len(self._queue) >= self._max_size
-        return full and not isinstance(envelope.message, messages._ActorStop)
 
     def _take_back(self, envelope: Envelope[Any]) -> bool:
         try:

@@ -10,6 +10,7 @@ import pykka
 from .errors import ActorDown, CallingSelf, CallTimeout
 from .mailbox import Mailbox
 from .reasons import NOPROC, NORMAL, ExitReason
+from .stable_ref import StableRef
 from .supervised import StopFor, kill_actor, life_of
 
 __all__ = ["call", "cast", "join", "kill", "stop"]
@@ -88,7 +89,9 @@ def kill(ref: pykka.ActorRef[Any]) -> None:
     Source: exit(Pid, kill). Difference: a thread that does not come back from a handler cannot be killed; its
         supervisor abandons it.
     """
-    kill_actor(ref)
+    incarnation = ref._incarnation if isinstance(ref, StableRef) else ref
+    if incarnation is not None:
+        kill_actor(incarnation)
 
 
 def join(ref: pykka.ActorRef[Any], timeout_s: float | None = None) -> bool:

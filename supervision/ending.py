@@ -1,0 +1,78 @@
+"""Ending children: told to stop, then killed, then abandoned. Owns no thread: it waits in the supervisor's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pykka._envelope import Envelope
+
+from .child_spec import BRUTAL_KILL, BrutalKill, ChildSpec
+from .launching import Bell, Incarnation
+from .policy import is_reported
+from .reasons import KILLED, SHUTDOWN, ExitReason, is_clean
+from .supervised import StopFor, kill_actor
+from .zombies import abandon
+
+__all__ = ["end_together", "is_expected_end", "tell_to_stop"]
+
+
+def tell_to_stop(incarnation: Incarnation) -> None:
+    """Queue a stop with reason SHUTDOWN: what was sent before is handled first, as with an Erlang process that traps exits."""
+    incarnation.mailbox.offer(Envelope(StopFor.because(SHUTDOWN)))
+
+
+def end_together(
+    children: Sequence[tuple[Incarnation, ChildSpec]], bell: Bell, brutally: bool = False
+) -> None:
+    """Tell all children to stop and wait for them together, each for its own `shutdown`; kill and, at last, abandon the late ones.
+
+    Args:
+        children: what to end. One of them at a time is how a Supervisor ends its children.
+        bell: rung whenever one is down.
+        brutally: kill them all at once, because the supervisor itself was killed.
+
+    Source: supervisor(3), shutdown; for several at once: terminate_dynamic_children.
+    """
+    clock = bell.clock
+    begin = clock.monotonic()
+    patience = [
+        (0.0 if brutally else _seconds(spec.shutdown), incarnation, spec) for incarnation, spec in children
+    ]
+    for seconds, incarnation, spec in patience:
+        if seconds > 0.0 and spec.shutdown is not BRUTAL_KILL:
+            tell_to_stop(incarnation)
+    killed: list[tuple[Incarnation, ChildSpec]] = []
+    for seconds, incarnation, spec in sorted(patience, key=_by_seconds):
+        if seconds > 0.0 and bell.wait_until(incarnation.mailbox.down.is_set, begin + seconds):
+            continue
+        kill_actor(incarnation.ref)
+        killed.append((incarnation, spec))
+    begin = clock.monotonic()
+    for incarnation, spec in sorted(killed, key=_by_grace):
+        if not bell.wait_until(
+            incarnation.mailbox.down.is_set, begin + spec.kill_grace_s, even_if_killed=True
+        ):
+            abandon(incarnation.ref)
+
+
+def is_expected_end(spec: ChildSpec, reason: ExitReason) -> bool:
+    """Return whether a child that was told to end ended as it should: else that is a shutdown_error.
+
+    Source: supervisor.erl, shutdown/1.
+    """
+    if spec.shutdown is BRUTAL_KILL:
+        return reason is KILLED
+    return reason is SHUTDOWN or (is_clean(reason) and not is_reported(spec.restart, reason))
+
+
+def _seconds(shutdown: float | BrutalKill) -> float:
+    return 0.0 if isinstance(shutdown, BrutalKill) else float(shutdown)
+
+
+def _by_seconds(entry: tuple[float, Any, Any]) -> float:
+    return entry[0]
+
+
+def _by_grace(entry: tuple[Incarnation, ChildSpec]) -> float:
+    return entry[1].kill_grace_s

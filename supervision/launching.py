@@ -1,0 +1,198 @@
+"""Starting an incarnation of an actor so that its start is acknowledged and its end is seen.
+
+Owns no thread: pykka starts the actor's.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import pykka
+from pykka import ActorRegistry
+
+from .child_spec import ChildSpec, Sibling
+from .clock import SYSTEM_CLOCK, Clock
+from .errors import InvalidSpec, StartError
+from .mailbox import Mailbox
+from .reasons import KILLED, ExitReason
+from .registry_order import keep_youngest
+from .stable_ref import StableRef
+from .supervised import Supervised, supervisable
+
+__all__ = ["Bell", "Incarnation", "launch", "start_and_wait"]
+
+S = TypeVar("S", bound=Supervised)
+
+
+class Bell:
+    """What a supervisor's thread waits on outside its mailbox: rung by the end of a child, an ack, a clock, its own killer."""
+
+    __slots__ = ("__weakref__", "_owner", "_rung")
+
+    def __init__(self, owner: Supervised) -> None:
+        self._owner = owner
+        self._rung = threading.Event()
+
+    @property
+    def clock(self) -> Clock:
+        """The owner's clock."""
+        return self._owner._mailbox.clock
+
+    def wake(self) -> None:
+        """Make the waiting thread look again."""
+        self._rung.set()
+
+    def wait_until(
+        self, condition: Callable[[], bool], deadline: float, even_if_killed: bool = False
+    ) -> bool:
+        """Wait until `condition()` and return what it says at last.
+
+        Not beyond `deadline` (the owner's clock; may be inf), nor, unless `even_if_killed`, when the owner is killed meanwhile.
+        """
+        clock = self.clock
+        clock.attach(self)
+        while not condition():
+            left = None if deadline == math.inf else clock.real_wait_s(deadline)
+            if left == 0.0 or (self._owner._life.killed and not even_if_killed):
+                return condition()
+            self._rung.wait(left)
+            self._rung.clear()
+        return True
+
+
+class Incarnation:
+    """One started actor, from its supervisor's point of view. Compared by identity: late news of an older one is told by that."""
+
+    __slots__ = ("acked", "mailbox", "ref")
+
+    def __init__(self, ref: pykka.ActorRef[Any], mailbox: Mailbox) -> None:
+        self.ref = ref
+        self.mailbox = mailbox
+        self.acked = False
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it has ended, to the last."""
+        return self.mailbox.down.is_set()
+
+    @property
+    def reason(self) -> ExitReason:
+        """Why it ended."""
+        return self.mailbox.reason or KILLED
+
+
+def launch(
+    owner: Supervised,
+    spec: ChildSpec,
+    stable_ref: StableRef[Any],
+    siblings: Mapping[Any, StableRef[Any]],
+    on_ack: Callable[[Incarnation], object],
+    on_down: Callable[[Incarnation, ExitReason], object],
+) -> Incarnation:
+    """Construct the actor of `spec` in this thread and start its own.
+
+    Args:
+        owner: the supervisor.
+        spec: the recipe.
+        stable_ref: the reference the child is known by.
+        siblings: what a `Sibling(id)` in the start arguments stands for.
+        on_ack: called in the child's thread when its `on_start` has returned.
+        on_down: called in the thread that ends the child.
+
+    Raises:
+        BaseException: whatever the constructor raised, or that no thread could be started. Then nothing is left behind.
+    """
+    args = [_resolve(arg, siblings) for arg in spec.args]
+    kwargs = {name: _resolve(arg, siblings) for name, arg in spec.kwargs.items()}
+    actor = _construct(supervisable(spec.start), args, kwargs)
+    incarnation = Incarnation(actor.actor_ref, actor._mailbox)
+    life = actor._life
+    life.child_id = spec.id
+    life.stable_ref = stable_ref
+    life.ancestors = (owner.actor_ref, *owner._life.ancestors)
+
+    def acknowledge() -> None:
+        incarnation.acked = True
+        on_ack(incarnation)
+
+    life.on_ack = acknowledge
+    # A blocked child must not keep the process alive: the root's thread does that.
+    vars(actor)["use_daemon_thread"] = True
+    mailbox = actor._mailbox
+    if owner._mailbox.clock is not SYSTEM_CLOCK and mailbox.clock is SYSTEM_CLOCK:
+        mailbox.use_clock(owner._mailbox.clock)
+    if spec.mailbox == "keep":
+        mailbox.bequeath(stable_ref._inherit)
+    _run(actor, lambda reason: on_down(incarnation, reason))
+    return incarnation
+
+
+def _resolve(argument: Any, siblings: Mapping[Any, StableRef[Any]]) -> Any:
+    if not isinstance(argument, Sibling):
+        return argument
+    if argument.id not in siblings:
+        raise StartError(LookupError(f"there is no child {argument.id!r} to stand for {argument!r}"))
+    return siblings[argument.id]
+
+
+def _construct(actor_class: type[S], args: list[Any], kwargs: dict[str, Any]) -> S:
+    actor = actor_class(*args, **kwargs)
+    if not isinstance(actor, Supervised) or not hasattr(actor, "actor_inbox"):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"{actor_class.__name__}() made {actor!r}, no actor: does its __init__ call super().__init__()?"
+        )
+    actor._life.supervised = True
+    return actor
+
+
+def _run(actor: Supervised, on_down: Callable[[ExitReason], object]) -> None:
+    """Register the actor and start its thread. If there is no thread for it, nothing is left behind."""
+    mailbox, ref = actor._mailbox, actor.actor_ref
+    mailbox.watch(on_down)
+    ActorRegistry.register(ref)
+    keep_youngest(actor._life.ancestors)
+    try:
+        actor._start_actor_loop()
+    except BaseException as error:
+        mailbox.unwatch(on_down)
+        ref.actor_stopped.set()
+        ActorRegistry.unregister(ref)
+        mailbox.finalize(error)
+        raise
+
+
+def start_and_wait(
+    actor_class: type[S], args: tuple[Any, ...], kwargs: dict[str, Any], name: Any
+) -> pykka.ActorRef[S]:
+    """Start an actor outside any tree and return when its `on_start` has returned.
+
+    Raises:
+        StartError: it did not start; nothing is left behind.
+
+    Source: gen_server:start/3.
+    """
+    arrived = threading.Event()
+    acked: list[bool] = []
+
+    def acknowledge() -> None:
+        acked.append(True)
+        arrived.set()
+
+    try:
+        actor = _construct(actor_class, list(args), kwargs)
+        actor._life.child_id = name
+        actor._life.on_ack = acknowledge
+        _run(actor, lambda _: arrived.set())
+    except (Exception, SystemExit) as error:
+        if isinstance(error, StartError | InvalidSpec):
+            raise
+        raise StartError(error) from error
+    mailbox, ref = actor._mailbox, actor.actor_ref
+    del actor  # a reference must not keep it alive
+    arrived.wait()
+    if not acked:
+        raise StartError(mailbox.reason or KILLED)
+    return ref

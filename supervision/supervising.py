@@ -1,0 +1,187 @@
+"""What both kinds of supervisor have in common: requests, reports, and an end that leaves no child behind. Owns a thread."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import pykka
+from pykka._envelope import Envelope
+
+from .checks import is_count, is_seconds, require
+from .child_spec import ChildSpec
+from .clock import Clock
+from .errors import CallerError, InvalidSpec, SupervisionError
+from .genserver import GenServer
+from .launching import Bell, Incarnation, start_and_wait
+from .mailbox import Mailbox
+from .reasons import ExitReason
+from .reports import Context, OnReport, Report, publish
+from .requests import (
+    ChildInfo,
+    CountChildren,
+    Counts,
+    DeleteChild,
+    GetChildSpec,
+    RestartChild,
+    StartChild,
+    TerminateChild,
+    Tree,
+    WhichChild,
+    WhichChildren,
+)
+from .restart_intensity import RestartIntensity
+from .stable_ref import StableRef
+from .supervised import kill_actor
+from .tree import TreeNode, gather, short_urn
+
+__all__ = ["Supervising"]
+
+
+class Supervising(GenServer):
+    """The part of a supervisor that does not depend on how its children are kept. Use Supervisor or DynamicSupervisor."""
+
+    _is_supervisor: ClassVar[bool] = True
+    _caller_errors = (CallerError, SupervisionError)
+
+    def __init__(
+        self,
+        *,
+        max_restarts: int,
+        max_seconds: float,
+        name: str | None,
+        on_report: OnReport | None,
+        clock: Clock | None,
+    ) -> None:
+        super().__init__()
+        require(is_count(max_restarts), "max_restarts", max_restarts, "an int >= 0")
+        require(is_seconds(max_seconds) and max_seconds > 0, "max_seconds", max_seconds, "seconds > 0")
+        require(
+            on_report is None or callable(on_report),
+            "on_report",
+            on_report,
+            "a callable that takes a Report, or None",
+        )
+        self._intensity = RestartIntensity(max_restarts, max_seconds)
+        self._name = name
+        self._on_report = on_report
+        if clock is not None:
+            self._mailbox.use_clock(clock)
+        self._bell = Bell(self)
+
+    @classmethod
+    def _start_root(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> pykka.ActorRef[Self]:
+        return start_and_wait(cls, args, kwargs, kwargs.get("name"))
+
+    def on_start(self) -> None:
+        """See to it that no child outlives this supervisor, whatever ends it."""
+        # If this thread is stuck and abandoned it ends no child itself: whoever finalizes its mailbox does.
+        self._mailbox.watch(self._orphan_children)
+
+    def on_kill(self) -> None:
+        """Stop waiting for a child. Call it when you override it."""
+        self._bell.wake()
+
+    def on_receive(self, message: Any) -> Any:
+        """Dispatch a request to the method of its name."""
+        match message:
+            case StartChild(spec):
+                return self.start_child(spec)
+            case TerminateChild(child):
+                return self.terminate_child(child)
+            case RestartChild(id):
+                return self.restart_child(id)
+            case DeleteChild(id):
+                return self.delete_child(id)
+            case WhichChildren():
+                return self.which_children()
+            case WhichChild(child):
+                return self.which_child(child)
+            case CountChildren():
+                return self.count_children()
+            case GetChildSpec(child):
+                return self.get_child_spec(child)
+            case Tree():
+                return self.tree()
+            case _:
+                return self._on_event(message)
+
+    # -- requests that the kinds answer differently --
+
+    def start_child(self, spec: ChildSpec) -> Any:
+        """Start a child; see `StartChild`."""
+        raise InvalidSpec("request", "start_child", "what this kind of supervisor offers")
+
+    def terminate_child(self, child: Any) -> None:
+        """End a child; see `TerminateChild`."""
+        raise InvalidSpec("request", "terminate_child", "what this kind of supervisor offers")
+
+    def restart_child(self, id: Any) -> Any:
+        """Start a child again; see `RestartChild`."""
+        raise InvalidSpec("request", "restart_child", "what this kind of supervisor offers")
+
+    def delete_child(self, id: Any) -> None:
+        """Forget a child; see `DeleteChild`."""
+        raise InvalidSpec("request", "delete_child", "what this kind of supervisor offers")
+
+    def which_children(self) -> list[ChildInfo]:
+        """List the children, last started first; see `WhichChildren`."""
+        return []
+
+    def which_child(self, child: Any) -> ChildInfo:
+        """Look up one child; see `WhichChild`."""
+        raise InvalidSpec("request", "which_child", "what this kind of supervisor offers")
+
+    def get_child_spec(self, child: Any) -> ChildSpec:
+        """Look up a child's spec; see `GetChildSpec`."""
+        raise InvalidSpec("request", "get_child_spec", "what this kind of supervisor offers")
+
+    # -- requests that are the same --
+
+    def count_children(self) -> Counts:
+        """Count the children; see `CountChildren`."""
+        children = self.which_children()
+        return Counts(
+            specs=len(children),
+            active=sum(isinstance(child.ref, pykka.ActorRef) and child.ref.is_alive() for child in children),
+            supervisors=sum(child.type == "supervisor" for child in children),
+            workers=sum(child.type == "worker" for child in children),
+        )
+
+    def tree(self) -> None:
+        """Describe the tree below; see `Tree`. The answer is deferred: the supervisors below are asked, and nobody waits."""
+        name = self._name if self._name is not None else self._life.child_id
+        restarts = self._stable_ref.restarts if isinstance(self._stable_ref, StableRef) else 0
+        root = TreeNode(name, type(self).__name__, "running", restarts, short_urn(self.actor_ref))
+        gather(root, list(reversed(self.which_children())), self._defer_reply())
+
+    # -- for the kinds --
+
+    def _on_event(self, event: Any) -> None:
+        """Handle a message that is no request."""
+        super().on_receive(event)
+
+    def _all_children(self) -> list[tuple[StableRef[Any], Incarnation | None]]:
+        """Return every child. Callable from any thread."""
+        return []
+
+    def _orphan_children(self, reason: ExitReason) -> None:
+        for stable_ref, incarnation in self._all_children():
+            stable_ref._end(reason)
+            if incarnation is not None and not incarnation.is_down:
+                kill_actor(incarnation.ref)
+
+    def _report(
+        self, context: Context, spec: ChildSpec, reason: ExitReason, ref: pykka.ActorRef[Any] | None = None
+    ) -> None:
+        name = str(self._name or self._life.child_id or self)
+        publish(Report(name, context, reason, "" if ref is None else ref.actor_urn, spec), self._on_report)
+
+    @staticmethod
+    def _check_spec(spec: object) -> None:
+        if not isinstance(spec, ChildSpec):
+            raise InvalidSpec("spec", spec, "a ChildSpec")
+
+    @staticmethod
+    def _cast_to(mailbox: Mailbox, event: Any) -> None:
+        """Send a supervisor its own event; if it is down, that does not matter any more."""
+        mailbox.offer(Envelope(event))

@@ -1,0 +1,71 @@
+"""Abandoned threads: killed actors that never came back from a handler. Keeps a process-wide list of them; owns no thread.
+
+The list is about threads, and threads are the process's: it holds no decision.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+from .mailbox import Mailbox
+from .reasons import KILLED
+from .supervised import life_of
+
+__all__ = ["Zombie", "abandon", "zombies"]
+
+_logger = logging.getLogger("trunkline.supervision")
+
+
+@dataclass(frozen=True, slots=True)
+class Zombie:
+    """A thread that still runs although its actor was given up.
+
+    Attributes:
+        actor_urn: of the incarnation it was.
+        thread_name: "<ClassName> <child id>".
+        since: when it was abandoned, `time.time()`.
+        stack: where it was stuck then.
+    """
+
+    actor_urn: str
+    thread_name: str
+    since: float
+    stack: str
+
+
+_abandoned: list[tuple[Zombie, threading.Thread]] = []
+_lock = threading.Lock()
+
+
+def zombies() -> list[Zombie]:
+    """Return the abandoned threads that are still alive."""
+    with _lock:
+        _abandoned[:] = [(zombie, thread) for zombie, thread in _abandoned if thread.is_alive()]
+        return [zombie for zombie, _ in _abandoned]
+
+
+def abandon(ref: pykka.ActorRef[Any]) -> None:
+    """Give a killed actor up: finalize its mailbox on its behalf, and remember its thread.
+
+    What the thread does if it ever wakes up reaches nobody: its mailbox is closed, it is not registered, and
+    supervisors know it by an incarnation that is over.
+    """
+    life = life_of(ref)
+    mailbox = ref.actor_inbox
+    assert isinstance(mailbox, Mailbox)
+    thread = None if life is None else life.thread
+    if thread is not None and thread.is_alive() and not mailbox.down.is_set():
+        frame = sys._current_frames().get(thread.ident or 0)
+        stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+        with _lock:
+            _abandoned.append((Zombie(ref.actor_urn, thread.name, time.time(), stack), thread))
+        _logger.error("%s does not come back from its handler and is abandoned. Its stack:\n%s", ref, stack)
+    mailbox.finalize(KILLED)
