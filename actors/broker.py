@@ -6,6 +6,7 @@ It holds no session state: a crash of the broker touches no session, and the nex
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +91,7 @@ class BrokerActor(GenServer):
     """
 
     def __init__(
-        self, recipe: BrokerRecipe, directory: Directory, sessions: StableRef, workers: StableRef
+        self, recipe: BrokerRecipe, directory: Directory, sessions: StableRef[Any], workers: StableRef[Any]
     ) -> None:
         super().__init__()
         self._recipe = recipe
@@ -155,7 +156,7 @@ class BrokerActor(GenServer):
             self._refuse(session_id, error)
             return
         entry = self._directory.get(session_id)
-        ref: StableRef = answer.get()
+        ref: StableRef[Any] = answer.get()
         if entry is None:  # closed meanwhile
             self._sessions.ask(TerminateChild(ref), block=False)
             return
@@ -203,7 +204,7 @@ class BrokerActor(GenServer):
         lost = "the broker crashed while the session was connecting"
         self._directory.forget(entry.session_id, SessionClosed("error", "broker_crashed", lost))
 
-    def _then(self, ref: StableRef, message: object, follow_up: Any) -> None:
+    def _then(self, ref: StableRef[Any], message: object, follow_up: Callable[[Future[Any]], object]) -> None:
         """Ask, and get the answer as a message of one's own."""
         answer = ref.ask(message, block=False)
         assert isinstance(answer, Future)

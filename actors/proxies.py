@@ -22,15 +22,15 @@ from .events import Pcm16, SessionClosed
 TREE_TIMEOUT_S = 5.0
 
 
-class SessionProxy(StableProxy):
+class SessionProxy(StableProxy[Any]):
     """One session, whatever happens to its actor and its line.
 
     Commands are accepted while the line is down, and answered when it is back; see DESIGN section 5 for what *accepted*
     promises. A command to a session that is closed fails with :class:`trunkline.supervision.ActorDown`.
     """
 
-    def __init__(self, entry: SessionEntry, supervisor: StableRef) -> None:
-        ref = cast("StableRef", entry.ref)
+    def __init__(self, entry: SessionEntry, supervisor: StableRef[Any]) -> None:
+        ref = cast("StableRef[Any]", entry.ref)
         super().__init__(actor_ref=ref)
         self._entry = entry
         self._supervisor = supervisor
@@ -58,7 +58,7 @@ class SessionProxy(StableProxy):
             done.set(None)
 
         terminated = self._supervisor.ask(TerminateChild(self.actor_ref), block=False)
-        cast("Future[Any]", terminated).add_done_callback(ended)
+        terminated.add_done_callback(ended)
         return done
 
     def __enter__(self) -> Self:
@@ -125,10 +125,10 @@ class SessionProxy(StableProxy):
         return self._ask(cmd.Unsubscribe(subscriber))
 
 
-class BrokerProxy(StableProxy):
+class BrokerProxy(StableProxy[Any]):
     """A broker and the supervision tree it lives in. ``with`` stops the tree."""
 
-    def __init__(self, broker: StableRef, root: pykka.ActorRef[Any]) -> None:
+    def __init__(self, broker: StableRef[Any], root: pykka.ActorRef[Any]) -> None:
         super().__init__(actor_ref=broker)
         self._root = root
 

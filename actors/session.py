@@ -74,7 +74,7 @@ class SessionActor(GenServer):
 
     _create_actor_inbox = staticmethod(SelectableMailbox)
 
-    def __init__(self, recipe: SessionRecipe, entry: SessionEntry, workers: StableRef) -> None:
+    def __init__(self, recipe: SessionRecipe, entry: SessionEntry, workers: StableRef[Any]) -> None:
         super().__init__()
         self._recipe = recipe
         self._entry = entry

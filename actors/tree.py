@@ -89,7 +89,7 @@ class Broker:
         recipe = BrokerRecipe(model, gateway or OpenAIGateway(), config, tool_runner or ParallelToolRunner())
         directory = Directory()
         root = Trunkline.start(_children(recipe, directory), directory=directory, name="trunkline")
-        broker: StableRef = call(root, WhichChild("broker"), START_TIMEOUT_S).stable_ref
+        broker: StableRef[Any] = call(root, WhichChild("broker"), START_TIMEOUT_S).stable_ref
         return BrokerProxy(broker, root)
 
 
