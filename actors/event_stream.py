@@ -22,7 +22,6 @@ from .backlog import BacklogLimits, Gap, lagging_error, overflow_error, trim
 from .errors import SessionError
 from .events import AssistantAudioDelta, Event, SessionClosed
 
-_NOTHING = object()
 _CLOSED = -1  # a bound that the next put is sure to find exceeded
 
 
@@ -126,7 +125,7 @@ class EventStream:
             StreamEnded: none will come.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while (event := self._take()) is _NOTHING:
+        while (event := self._take()) is None:
             left_s = None if deadline is None else deadline - time.monotonic()
             if left_s is not None and left_s <= 0:
                 raise StreamTimeout(timeout_s or 0.0)
@@ -157,7 +156,7 @@ class EventStream:
 
     def __next__(self) -> Event:
         try:
-            while (event := self._take()) is _NOTHING:
+            while (event := self._take()) is None:
                 self._sleep(None)
         except StreamEnded:
             raise StopIteration from None
@@ -168,7 +167,7 @@ class EventStream:
 
     async def __anext__(self) -> Event:
         try:
-            while (event := self._take()) is _NOTHING:
+            while (event := self._take()) is None:
                 await self._arrival()
         except StreamEnded:
             raise StopAsyncIteration from None
@@ -195,32 +194,32 @@ class EventStream:
 
     # reading
 
-    def _take(self) -> Any:
-        """Return the next event, or _NOTHING when there is none yet."""
+    def _take(self) -> Event | None:
+        """Return the next event, or None when there is none yet."""
         with self._lock:
             if not self._queue:
                 if self._ended:
                     raise StreamEnded
-                return _NOTHING
-            event = self._queue.popleft()
-            if type(event) in _MARKED:
-                event = self._marked(event)
+                return None
+            first = self._queue.popleft()
+            event: Event = self._marked(first) if type(first) in _MARKED else first
             if self._bound > self._limits.max_events >= len(self._queue):
                 self._bound = self._limits.max_events  # caught up
             return event
 
-    def _marked(self, event: Any) -> Event:
-        match event:
+    def _marked(self, first: AssistantAudioDelta | SessionClosed | Gap | _Last) -> Event:
+        match first:
             case AssistantAudioDelta():
-                self._audio_out += event.pcm.nbytes
+                self._audio_out += first.pcm.nbytes
+                return first
             case Gap():
-                return lagging_error(event)
+                return lagging_error(first)
             case _Last():
                 self._end()
-                return event.event
-            case _:
+                return first.event
+            case SessionClosed():
                 self._end()
-        return event
+                return first
 
     def _sleep(self, timeout_s: float | None) -> None:
         waiter = threading.Lock()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.actors.backlog import (
@@ -149,6 +149,7 @@ events = st.one_of(
 )
 
 
+@settings(deadline=None)  # wall-clock figures are for benchmarks
 @given(st.lists(events, max_size=60), st.integers(1, 40), st.integers(1, 2_000))
 def test_whatever_comes_nothing_is_reordered_miscounted_or_lost_unseen(backlog, max_events, max_audio_bytes):
     bounds = BacklogLimits(max_events, max_audio_bytes, 1_000)

@@ -333,6 +333,29 @@ def test_a_call_that_has_ended_is_not_reached_by_a_late_cancel():
     token.cancel()
 
 
+def test_an_awaitable_of_another_loop_is_a_failure():
+    loop = asyncio.new_event_loop()
+    try:
+
+        def f():
+            return loop.create_future()
+
+        assert run(f).error.code == "raised"
+    finally:
+        loop.close()
+
+
+def test_the_worker_is_left_as_it_was():
+    async def f():
+        asyncio.get_running_loop().create_task(asyncio.sleep(60))
+        return 1
+
+    assert run(f).ok
+    assert run(f).ok  # a new loop each time, and none left behind
+    with pytest.raises(RuntimeError):
+        asyncio.get_running_loop()
+
+
 def test_a_decorated_tool_runs_like_a_plain_one():
     @tool(name="renamed")
     def f(n: int = 2) -> int:
