@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from .parameter_schema import Parameter, parameters_of
 from .text_findings import codes_in, content_of, names_in, numbers_in, objects_in, quoted_in
 from .tool_matching import Tool, name_words, words_in
 from .vocabulary import (
@@ -23,7 +24,6 @@ from .vocabulary import (
     TEXT_PARAMETERS,
 )
 
-Schema = Mapping[str, Any]
 Arguments = dict[str, Any]
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+\w")
@@ -31,6 +31,7 @@ _URL = re.compile(r"https?://[^\s\"'<>]+")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b|\b(?:today|tomorrow|tonight|yesterday)\b", re.IGNORECASE)
 _PATTERNS = ((_EMAIL, ADDRESS_PARAMETERS), (_URL, LINK_PARAMETERS), (_DATE, DATE_PARAMETERS))
 _DIRECTIONS = {"from": ORIGIN_PARAMETERS, "to": TARGET_PARAMETERS}
+_BLANKS: Mapping[str, Any] = {"integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
 _AFTER_TEXT_CUE = re.compile(r"\b(?:about|for|that|saying|says|say)\b\s*:?\s+(.+?)[?!.]*$|:\s+(.+?)[?!.]*$")
 
 
@@ -49,57 +50,44 @@ class Filled:
 
 def fill(tool: Tool, text: str) -> Filled:
     """Return the arguments that a text gives a tool."""
-    root = tool.get("parameters") or {}
-    properties = {name: _resolved(spec, root) for name, spec in (root.get("properties") or {}).items()}
-    required = [name for name in root.get("required") or () if name in properties]
-    without = name_words(tool) | words_in(" ".join(properties).replace("_", " "))
+    parameters = parameters_of(tool)
+    without = name_words(tool) | words_in(
+        " ".join(parameter.name for parameter in parameters).replace("_", " ")
+    )
     choices = {
-        name: values
-        for name, spec in properties.items()
-        if (values := _values_for(name, spec, text, without, name in required))
+        parameter.name: values
+        for parameter in parameters
+        if (values := _values_for(parameter, text, without))
     }
-    _spread_strings(choices, properties, required)
-    calls = _combined(choices, _number_groups(properties, required, text), required)
-    return Filled(calls, [name for name in required if name not in calls[0]])
+    _spread_strings(choices, parameters)
+    calls = _combined(choices, _number_groups(parameters, text), parameters)
+    missing = [one.name for one in parameters if one.is_required and one.name not in calls[0]]
+    return Filled(calls, missing)
 
 
-def placeholder(tool: Tool, name: str) -> Any:
-    """Return a value of a parameter's type, for a call that must be made although the text says nothing."""
-    root = tool.get("parameters") or {}
-    spec = _resolved((root.get("properties") or {}).get(name) or {}, root)
-    if spec.get("enum"):
-        return spec["enum"][0]
-    blanks: dict[str, Any] = {"integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
-    return blanks.get(spec.get("type", "string"), "")
+def placeholders(tool: Tool, names: Sequence[str]) -> Arguments:
+    """Return values of the right types, for a call that must be made although the text says nothing."""
+    return {
+        parameter.name: parameter.options[0] if parameter.options else _BLANKS.get(parameter.kind, "")
+        for parameter in parameters_of(tool)
+        if parameter.name in names
+    }
 
 
-def _resolved(spec: Schema, root: Schema) -> Schema:
-    """Follow a local `$ref`, and take the first alternative of `anyOf` that is not null."""
-    for _ in range(8):  # a schema may refer to itself
-        if "$ref" in spec:
-            name = str(spec["$ref"]).rsplit("/", 1)[-1]
-            spec = (root.get("$defs") or {}).get(name) or {}
-        elif spec.get("anyOf"):
-            spec = next((option for option in spec["anyOf"] if option.get("type") != "null"), {})
-        elif isinstance(spec.get("type"), list):
-            kinds = [kind for kind in spec["type"] if kind != "null"]
-            spec = {**spec, "type": kinds[0] if kinds else "string"}
-        else:
-            break
-    return spec
-
-
-def _values_for(name: str, spec: Schema, text: str, without: frozenset[str], is_required: bool) -> list[Any]:
-    if spec.get("enum"):
-        return _enum_values(spec["enum"], text)
-    kind = spec.get("type", "string")
-    if kind == "boolean":
-        return _boolean_value(name, text)
-    if kind == "array":
-        return _array_value(name, spec, text, without)
-    if kind == "string":
-        return _string_values(name, text, without, is_required)
-    return []
+def _values_for(parameter: Parameter, text: str, without: frozenset[str]) -> list[Any]:
+    if parameter.options:
+        return _enum_values(parameter.options, text)
+    match parameter.kind:
+        case "boolean":
+            return _boolean_value(parameter.name, text)
+        case "array":
+            return _array_value(parameter, text, without)
+        case "string":
+            return _string_values(parameter, text, without)
+        case "any" if parameter.is_required:
+            return _string_values(parameter, text, without)
+        case _:
+            return []
 
 
 def _enum_values(options: Sequence[Any], text: str) -> list[Any]:
@@ -118,17 +106,21 @@ def _boolean_value(name: str, text: str) -> list[Any]:
     return [True] if re.search(rf"\b{re.escape(spoken)}\b", text, re.IGNORECASE) else []
 
 
-def _array_value(name: str, spec: Schema, text: str, without: frozenset[str]) -> list[Any]:
-    members = spec.get("items") or {}
-    if members.get("type") in ("integer", "number"):
-        values: list[Any] = list(numbers_in(text))
+def _array_value(parameter: Parameter, text: str, without: frozenset[str]) -> list[Any]:
+    member = parameter.member
+    if member is None:
+        return []
+    values: list[Any]
+    if member.is_numeric:
+        values = list(numbers_in(text))
     else:
-        values = _values_for(name, members, text, without, is_required=True)
+        # Its members have no name of their own: the array's says what they are.
+        values = _values_for(replace(member, name=parameter.name), text, without)
     return [values] if values else []
 
 
-def _string_values(name: str, text: str, without: frozenset[str], is_required: bool) -> list[Any]:
-    words = words_in(name.replace("_", " "))
+def _string_values(parameter: Parameter, text: str, without: frozenset[str]) -> list[Any]:
+    words = words_in(parameter.name.replace("_", " "))
     for pattern, cue in _PATTERNS:
         if words & cue and (found := pattern.findall(text)):
             return found
@@ -140,7 +132,7 @@ def _string_values(name: str, text: str, without: frozenset[str], is_required: b
     if words & TEXT_PARAMETERS:
         return quoted_in(text) or _free_text(text)
     found = quoted_in(text) or names_in(text, without)
-    if found or not is_required:
+    if found or not parameter.is_required:
         return found
     return _spoken_names(text, without)
 
@@ -165,14 +157,12 @@ def _spoken_names(text: str, without: frozenset[str]) -> list[Any]:
     return [name.title() if name.islower() else name for name in found]
 
 
-def _spread_strings(
-    choices: dict[str, list[Any]], properties: Mapping[str, Schema], required: Sequence[str]
-) -> None:
+def _spread_strings(choices: dict[str, list[Any]], parameters: Sequence[Parameter]) -> None:
     """Where several required strings found the same names, give them out one each instead of all to all."""
     alike = [
-        name
-        for name in required
-        if name in choices and properties[name].get("type") == "string" and not properties[name].get("enum")
+        one.name
+        for one in parameters
+        if one.is_required and one.kind == "string" and not one.options and one.name in choices
     ]
     if len(alike) < 2 or any(choices[name] != choices[alike[0]] for name in alike):
         return
@@ -183,33 +173,26 @@ def _spread_strings(
             del choices[name]
 
 
-def _number_groups(
-    properties: Mapping[str, Schema], required: Sequence[str], text: str
-) -> list[dict[str, float | int]]:
+def _number_groups(parameters: Sequence[Parameter], text: str) -> list[dict[str, float | int]]:
     """Deal the numbers of a text out to the numeric parameters; more than once round makes more than one call."""
-    numeric = [name for name, spec in properties.items() if spec.get("type") in ("integer", "number")]
+    numeric = [one for one in parameters if one.is_numeric]
     if not numeric:
         return []
-    numbers: list[float | int] = [
-        int(value) if isinstance(value, float) and value.is_integer() else value for value in numbers_in(text)
-    ]
-    needed = [name for name in numeric if name in required] or numeric
-    names = numeric if len(numbers) == len(numeric) else needed
+    numbers = numbers_in(text)
+    needed = [one for one in numeric if one.is_required] or numeric
+    names = [one.name for one in (numeric if len(numbers) == len(numeric) else needed)]
     n_rounds = len(numbers) // len(names) if len(numbers) % len(names) == 0 else 1
     rounds = [numbers[i * len(names) : (i + 1) * len(names)] for i in range(max(1, n_rounds))]
     return [dict(zip(names, dealt, strict=False)) for dealt in rounds if dealt]
 
 
 def _combined(
-    choices: Mapping[str, list[Any]], groups: Sequence[Mapping[str, Any]], required: Sequence[str]
+    choices: Mapping[str, list[Any]], groups: Sequence[Mapping[str, Any]], parameters: Sequence[Parameter]
 ) -> list[Arguments]:
-    """Return one call per thing named: the parameter with the most values decides how many."""
-    driving = max(
-        (name for name in required if name in choices), key=lambda name: len(choices[name]), default=None
-    )
-    n_calls = max(len(choices[driving]) if driving else 1, len(groups), 1)
+    """Return one call per thing named: the required parameter with the most values decides how many."""
+    n_values = [len(choices[one.name]) for one in parameters if one.is_required and one.name in choices]
     calls: list[Arguments] = []
-    for index in range(n_calls):
+    for index in range(max([1, len(groups), *n_values])):
         call: Arguments = {name: values[min(index, len(values) - 1)] for name, values in choices.items()}
         if groups:
             call.update(groups[min(index, len(groups) - 1)])

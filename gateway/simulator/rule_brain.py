@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .argument_filling import Arguments, fill, placeholder
+from .argument_filling import Arguments, fill, placeholders
 from .conversation import Conversation, is_message, text_of
 from .output_wording import answer_from
 from .small_talk import answer
@@ -86,7 +86,7 @@ def _calls(wanted: Sequence[Wanted], text: str, must_call: bool) -> list[Step]:
         if filled.missing and not must_call:
             missing += [argument for argument in filled.missing if argument not in missing]
             continue
-        blanks: Arguments = {argument: placeholder(one.tool, argument) for argument in filled.missing}
+        blanks = placeholders(one.tool, filled.missing)
         for arguments in filled.calls:
             given: Arguments = {**arguments, **blanks}
             calls.append(CallTool(name, given))

@@ -124,6 +124,7 @@ class SessionCore:
         if self._active is run:
             self._active = None
         self._running.pop(run.id, None)
+        self._has_spoken = self._has_spoken or run.spoken_ms > 0
         done = run.done()
         self._n_responses += 1
         self._n_tokens += done["response"]["usage"]["total_tokens"]

@@ -48,7 +48,7 @@ _FACTS = {
 }
 _GREETING = re.compile(r"^\s*(?:hi|hello|hey|good (?:morning|afternoon|evening))\b[^?]*$", re.IGNORECASE)
 _THANKS = re.compile(r"\b(?:thanks|thank you)\b", re.IGNORECASE)
-_SAY = re.compile(r"^\s*(?:please\s+)?(?:say|repeat|repeat after me)\b\s*:?\s*(.+?)\s*$", re.IGNORECASE)
+_SAY = re.compile(r"^\s*(?:please\s+)?(?:say|repeat after me|repeat)\b\s*:?\s*(.+?)\s*$", re.IGNORECASE)
 _COUNT = re.compile(r"\bcount (?:up )?(?:from \w+ )?to (\d+|\w+)", re.IGNORECASE)
 _SUM = re.compile(
     r"(-?\d+(?:\.\d+)?)\s*(\+|plus|-|minus|\*|x|times|/|divided by)\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE
@@ -123,7 +123,7 @@ def _fact(text: str, user_texts: Sequence[str]) -> str | None:
     capital = _CAPITAL.search(text)
     if capital and capital.group(1).strip().lower() in _CAPITALS:
         country = capital.group(1).strip()
-        return f"The capital of {country} is {_CAPITALS[country.lower()]}."
+        return f"The capital of {country} is {_CAPITALS[country.lower()]}".rstrip(".") + "."
     for pattern, fact in _FACTS.items():
         if re.search(pattern, text, re.IGNORECASE):
             return fact

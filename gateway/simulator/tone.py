@@ -17,8 +17,8 @@ _LOUDNESS = 8_000
 _LOWEST_HZ = 220
 _SPREAD_HZ = 660
 _FADE_MS = 5
-_ULAW_BIAS = 132
-_ULAW_CLIP = 32_635
+_ULAW_BIAS = 33
+_ULAW_CLIP = 8_158
 
 Samples = npt.NDArray[np.int16]
 
@@ -61,11 +61,11 @@ def _sine(frequency_hz: int, duration_ms: int, rate_hz: int) -> Samples:
 
 def encode_ulaw(samples: Samples) -> bytes:
     """Encode `(n_samples,) int16` as G.711 mu-law. Source: ITU-T G.711."""
-    value = samples.astype(np.int32)
+    value = samples.astype(np.int32) >> 2  # the law is one of 14 bits
     sign = np.where(value < 0, 0x80, 0)
     magnitude = np.minimum(np.abs(value), _ULAW_CLIP) + _ULAW_BIAS
-    exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
-    mantissa = (magnitude >> (exponent + 3)) & 0x0F
+    exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 5
+    mantissa = (magnitude >> (exponent + 1)) & 0x0F
     codes: bytes = (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8).tobytes()
     return codes
 

@@ -1,0 +1,327 @@
+"""Who is let in, what goes wrong on purpose, and how the simulator ends."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from trunkline.gateway.simulator import FunctionBrain, Gate, Hold, Pause, Say, Simulator
+
+DEADLINE_S = 5.0
+
+
+def closed_with(client):
+    """Wait for the end of a connection and return the CLOSE's code and reason (None, None: there was no CLOSE)."""
+    with pytest.raises(ConnectionClosed) as caught:
+        client.until("nothing ever")
+    received = caught.value.rcvd
+    return (received.code, received.reason) if received else (None, None)
+
+
+# -- who is let in ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"additional_headers": {"Authorization": "Bearer right"}},
+        {"additional_headers": {"api-key": "right"}},
+        {"subprotocols": ["realtime", "openai-insecure-api-key.right"]},
+    ],
+)
+def test_the_right_key_is_let_in(simulate, connected, options):
+    client = connected(simulate(api_key="right"), **options)
+    client.expect("session.created")
+    assert client.socket.subprotocol == ("realtime" if "subprotocols" in options else None)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic right"}])
+def test_a_wrong_key_is_told_so_and_closed_with_3000(simulate, connected, headers):
+    client = connected(simulate(api_key="right"), additional_headers=headers)
+    error = client.expect("error")["error"]
+    assert (error["code"], error["type"]) == ("invalid_api_key", "invalid_request_error")
+    assert "wrong" not in error["message"]
+    assert closed_with(client) == (3000, "invalid_request_error.invalid_api_key")
+
+
+def test_any_key_will_do_where_none_is_set(simulate, connected):
+    connected(simulate(), additional_headers={"Authorization": "Bearer whatever"}).expect("session.created")
+
+
+@pytest.mark.parametrize(
+    ("model", "code"), [(None, "missing_model"), ("", "missing_model"), ("gpt-unheard-of", "invalid_model")]
+)
+def test_a_model_that_is_not_served_is_closed_with_4000(simulate, connected, model, code):
+    client = connected(simulate(models=["gpt-realtime-2"]), model)
+    assert client.expect("error")["error"]["code"] == code
+    assert closed_with(client) == (4000, f"invalid_request_error.{code}")
+
+
+def test_the_beta_header_is_refused(simulate, connected):
+    client = connected(simulate(), additional_headers={"OpenAI-Beta": "realtime=v1"})
+    assert client.expect("error")["error"]["code"] == "beta_api_shape_disabled"
+    assert closed_with(client)[0] == 4000
+
+
+def test_any_error_and_close_can_be_asked_for(simulate, connected):
+    simulator = simulate(refuse_error=("insufficient_quota", "Pay first", 3000))
+    client = connected(simulator)
+    assert client.expect("error")["error"]["message"] == "Pay first"
+    assert closed_with(client) == (3000, "invalid_request_error.insufficient_quota")
+    simulator.refuse_error = None
+    connected(simulator).expect("session.created")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, "invalid_api_key"), (404, "model_not_found"), (429, "rate_limit_exceeded"), (503, "server_error")],
+)
+def test_an_upgrade_can_be_refused_with_a_status(simulate, connected, status, code):
+    simulator = simulate(refuse_status=status, retry_after_s=7)
+    with pytest.raises(InvalidStatus) as caught:
+        connected(simulator)
+    response = caught.value.response
+    assert response.status_code == status
+    assert f'"code":"{code}"' in response.body.decode()
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers.get("Retry-After") == ("7" if status == 429 else None)
+    simulator.refuse_status = None
+    connected(simulator).expect("session.created")
+
+
+def test_another_path_is_not_found(simulate):
+    simulator = simulate()
+    with (
+        pytest.raises(InvalidStatus) as caught,
+        connect(simulator.url.replace("realtime", "chat"), proxy=None),
+    ):
+        pass
+    assert caught.value.response.status_code == 404
+
+
+def test_the_handshake_is_on_record_but_the_key_is_not_in_its_repr(simulate, connected):
+    simulator = simulate()
+    connected(simulator, additional_headers={"Authorization": "Bearer secret"}).expect("session.created")
+    (handshake,) = simulator.wire.handshakes()
+    assert handshake.headers["authorization"] == "Bearer secret"
+    assert "openai-beta" not in handshake.headers
+    assert "secret" not in repr(handshake)
+
+
+@pytest.mark.parametrize("options", [{}, {"allow_remote": True}, {"api_key": "k"}])
+def test_serving_others_needs_a_flag_and_a_key(options):
+    with pytest.raises(ValueError, match="allow_remote"):
+        Simulator(host="0.0.0.0", **options)
+
+
+# -- faults ----------------------------------------------------------------------------------------------------------
+
+
+def test_frames_can_be_injected(simulate, connected):
+    simulator = simulate()
+    client = connected(simulator).text_session()
+    simulator.inject("not json")
+    simulator.inject(b"\x00\x01")
+    assert client.socket.recv(timeout=DEADLINE_S) == "not json"
+    assert client.socket.recv(timeout=DEADLINE_S) == b"\x00\x01"
+    assert client.ask("What's the capital of France?") == "The capital of France is Paris."
+
+
+def test_connections_can_be_closed_with_any_code(simulate, connected):
+    simulator = simulate()
+    client = connected(simulator).text_session()
+    simulator.close_all(1012, "service restart")
+    assert closed_with(client) == (1012, "service restart")
+    simulator.wait_connections(0)
+    connected(simulator).expect("session.created")
+
+
+def test_connections_can_be_reset(simulate, cleanup):
+    simulator = simulate()
+    raw = cleanup.enter_context(
+        socket.create_connection(("127.0.0.1", int(simulator.url.split(":")[2].split("/")[0])))
+    )
+    raw.settimeout(DEADLINE_S)
+    raw.sendall(
+        b"GET /v1/realtime?model=m HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    simulator.wire.wait_sent("session.created")
+    simulator.abort_all()
+    with pytest.raises(ConnectionResetError):
+        list(iter(lambda: raw.recv(65536), b""))
+    simulator.wait_connections(0)
+
+
+def test_a_mute_connection_reads_and_answers_nothing_not_even_close(simulate, connected):
+    simulator = simulate()
+    client = connected(simulator).text_session()
+    simulator.mute()
+    client.send("response.create")
+    pong = client.socket.ping()
+    client.socket.close()  # its own close timeout ends this: no CLOSE comes back
+    assert not pong.is_set()
+    assert client.socket.close_code == 1006
+    connected(simulator).expect("session.created")
+
+
+def test_new_connections_can_be_mute_too(simulate, connected):
+    simulator = simulate()
+    simulator.mute(future=True)
+    with pytest.raises(TimeoutError), connect(f"{simulator.url}?model=m", open_timeout=0.2, proxy=None):
+        pass
+    simulator.unmute()
+    connected(simulator).expect("session.created")
+
+
+def test_a_session_that_is_too_old_is_ended_as_the_service_does(simulate, connected):
+    client = connected(simulate(session_max_age_s=0.05))
+    client.expect("session.created")
+    error = client.expect("error")["error"]
+    assert error["code"] == "session_expired"
+    assert closed_with(client) == (1001, error["message"])
+
+
+def test_faults_can_be_called_from_a_brain(simulate, connected):
+    def reply(conversation):
+        simulator.inject("from the brain")
+        return [Say("done")]
+
+    simulator = simulate(FunctionBrain(reply))
+    client = connected(simulator).text_session()
+    client.send("response.create")
+    client.expect("response.created")
+    assert client.socket.recv(timeout=DEADLINE_S) == "from the brain"
+
+
+# -- life ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hundred_sessions_at_once_each_get_their_own_answer(simulate, connected):
+    simulator = simulate()
+    clients = [connected(simulator).text_session() for _ in range(100)]
+    assert simulator.connections == simulator.accepted == 100
+    for number, client in enumerate(clients):
+        client.send(
+            "conversation.item.create",
+            item={
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": f"say number {number}"}],
+            },
+        )
+        client.send("response.create")
+    for number, client in enumerate(clients):
+        response = client.until("response.done")[-1]["response"]
+        assert response["output"][0]["content"][0]["text"] == f"number {number}"
+
+
+def test_stopping_ends_every_kind_of_connection(connected, cleanup):
+    gate = Gate()
+    simulator = Simulator(FunctionBrain(lambda conversation: [Say(["x", Hold(gate)]), Pause(3600)])).start()
+    streaming = connected(simulator).text_session()
+    streaming.send("response.create")
+    gate.wait_reached()
+    silent = connected(simulator)
+    port = int(simulator.url.split(":")[2].split("/")[0])
+    cleanup.enter_context(socket.create_connection(("127.0.0.1", port)))  # never asks for the upgrade
+    simulator.stop()
+    assert closed_with(streaming)[0] == 1001
+    assert closed_with(silent)[0] == 1001
+    assert simulator.connections == 0
+    gate.open()  # nobody is left to wake, and that is no error
+
+
+def test_stopping_is_bounded_with_clients_that_do_not_read_or_answer(connected):
+    endless = FunctionBrain(lambda conversation: (Say("word " * 1000) for _ in range(10**9)))
+    simulator = Simulator(endless).start()
+    flooded, mute = connected(simulator).text_session(), connected(simulator).text_session()
+    flooded.send("response.create")
+    simulator.wire.wait_sent("response.output_text.delta", count=2000)
+    mute.send("response.create")
+    simulator.mute()
+    simulator.stop()
+    assert simulator.connections == 0
+
+
+def test_a_client_that_does_not_read_is_not_buffered_for_without_bound(simulate, connected):
+    """Every reply to a flood costs room: when it is used up, the simulator stops reading."""
+    simulator = simulate()
+    client = connected(simulator).text_session()
+    done = threading.Event()
+
+    def flood():
+        try:
+            for _ in range(20_000):
+                client.socket.send('{"type": "nonsense"}' + " " * 1000)
+        except ConnectionClosed:
+            pass
+        done.set()
+
+    # The websockets client reads in a thread of its own, up to a queue; beyond that it is a client that does not read.
+    thread = threading.Thread(target=flood)
+    thread.start()
+    simulator.wire.wait_received("nonsense", count=500)
+    assert simulator.wire.wait_sent("error", count=100)
+    other = connected(simulator).text_session()
+    assert other.ask("What's the capital of Italy?") == "The capital of Italy is Rome."
+    assert not done.is_set(), "the simulator read everything although nobody takes its answers"
+    simulator.abort_all()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+
+
+def test_a_vanished_client_takes_its_responses_with_it(simulate, connected):
+    gate = Gate()
+    closed = threading.Event()
+
+    def reply(conversation):
+        try:
+            yield Hold(gate)
+        finally:
+            closed.set()
+
+    simulator = simulate(FunctionBrain(reply))
+    client = connected(simulator).text_session()
+    client.send("response.create")
+    gate.wait_reached()
+    client.socket.close()
+    assert closed.wait(DEADLINE_S)
+    simulator.wait_connections(0)
+
+
+def test_a_simulator_can_be_started_again(connected):
+    simulator = Simulator()
+    for _ in range(2):
+        with simulator:
+            connected(simulator).expect("session.created")
+    simulator.stop()
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = simulator.url
+
+
+def test_starting_twice_is_an_error(simulate):
+    with pytest.raises(RuntimeError, match="already"):
+        simulate().start()
+
+
+def test_a_port_that_is_taken_is_said_so_and_leaves_no_thread(simulate):
+    port = int(simulate().url.split(":")[2].split("/")[0])
+    second = Simulator(port=port)
+    with pytest.raises(OSError):
+        second.start()
+
+
+def test_without_websockets_the_import_says_what_to_install():
+    program = "import sys; sys.modules['websockets'] = None; import trunkline.gateway.simulator"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert result.returncode == 1
+    assert "pip install 'trunkline[simulator]'" in result.stderr.splitlines()[-1]
