@@ -29,11 +29,13 @@ class Line:
         transport: Transport,
         mailbox: SelectableMailbox,
         send_after: Callable[[float, Any], Timer],
+        now: Callable[[], float],
     ) -> None:
         self.attempt = attempt
         self._transport = transport
         self._mailbox = mailbox
         self._send_after = send_after
+        self._now = now
         self._fd = transport.fileno()
         self._writing = False
         self._service_timer: Timer | None = None
@@ -55,7 +57,7 @@ class Line:
         """The socket takes more."""
         self._transport.flush()
 
-    def settle(self, now: float) -> None:
+    def settle(self) -> None:
         """After each message: watch for writability as long as something waits to be written."""
         wants_write = self._transport.wants_write
         if wants_write == self._writing:
@@ -63,10 +65,11 @@ class Line:
         self._writing = wants_write
         self._mailbox.watch_fd(self._fd, wants_write)
         if wants_write:
-            self.service(now)  # the stall clock starts here
+            self.service()  # the stall clock starts here
 
-    def service(self, now: float) -> None:
+    def service(self) -> None:
         """Do what time demands, and see to it that this is called again when it does."""
+        now = self._now()
         due = self._transport.service(now)
         if self._service_timer is not None:
             self._service_timer.cancel()
