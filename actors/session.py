@@ -80,6 +80,7 @@ class SessionActor(GenServer):
         self._entry = entry
         self._workers = workers
         self._decode = recipe.gateway.decode
+        self._incarnation = 0
         self._frame_time = 0.0
         self._line: Line | None = None
         self._lost: LineClosed | None = None
@@ -99,7 +100,8 @@ class SessionActor(GenServer):
         self._publish = entry.subscribers.publisher()
         crew = self._crew = Crew(self._recipe, self._workers, self.actor_ref, self._stable_ref)
         self._began = True
-        restarts, entry.starts = entry.starts, entry.starts + 1
+        restarts = entry.starts
+        self._incarnation = entry.starts = restarts + 1
         self._core = build_core(self._recipe, recall(entry.log.read()), restarts)
         self._receive = self._core.receive
         self._performers: dict[type[Any], Callable[[Any], object]] = {
@@ -150,7 +152,7 @@ class SessionActor(GenServer):
                 self._perform(self._core.timer(key, self._now()))
             case LineService(attempt):
                 if self._line is not None and self._line.attempt == attempt:
-                    self._on_line(lambda line: line.service(self._now()))
+                    self._on_line(Line.service)
             case LineOffered():
                 return self._take_line(message)
             case LineFailed(attempt, error):
@@ -211,7 +213,7 @@ class SessionActor(GenServer):
         """After every message: tell the core of a loss, watch the socket for what waits, end if that was decided."""
         if self._line is not None and self._lost is None:
             try:
-                self._line.settle(self._frame_time)
+                self._line.settle()
             except LineClosed as closed:
                 self._lost = closed
         if self._lost is not None:
@@ -230,13 +232,11 @@ class SessionActor(GenServer):
         self._settle()
 
     def _take_line(self, offer: LineOffered) -> bool:
-        now = self._frame_time = self._now()
-        taken, effects = self._core.connected(offer.attempt, now)
+        taken, effects = self._core.connected(offer.attempt, self._now())
         if taken:
-            self._line = Line(
-                offer.attempt, offer.transport, cast(SelectableMailbox, self._mailbox), self._send_after
-            )
-            self._on_line(lambda line: line.service(now))
+            mailbox = cast(SelectableMailbox, self._mailbox)
+            self._line = Line(offer.attempt, offer.transport, mailbox, self._send_after, self._now)
+            self._on_line(Line.service)
             self._perform(effects)
         return taken
 
@@ -306,7 +306,8 @@ class SessionActor(GenServer):
             self._lagging += 1
 
     def _record(self, effect: Record) -> None:
-        self._entry.log.append(effect.entry)
+        if self._entry.starts == self._incarnation:  # what a zombie finds out is not written down
+            self._entry.log.append(effect.entry)
 
     def _resolve(self, effect: Resolve) -> None:
         self._replies.pop(effect.token).set(effect.value)

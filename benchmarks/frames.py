@@ -5,8 +5,8 @@ import json
 import random
 import struct
 
-RESPONSE = "resp_bench0000000000000001"
-ITEM = "item_bench0000000000000001"
+RESPONSE = "resp_bench1"
+ITEM = "item_bench1"
 END = "the-end-of-the-flood"
 MIXES = ("text", "mix", "audio")
 
@@ -25,7 +25,7 @@ def frame(payload: bytes) -> bytes:
 
 def event(type: str, **fields: object) -> bytes:
     """Return one server event as a frame."""
-    return frame(json.dumps({"type": type, "event_id": "event_0000000000000000000", **fields}).encode())
+    return frame(json.dumps({"type": type, "event_id": "event_1", **fields}, separators=(",", ":")).encode())
 
 
 def text_delta(delta: str) -> bytes:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ def main() -> None:
         for mix, rows in found.items()
         for base in [rows["floor: recv() and decode"]]
     }
-    where = {"python": platform.python_version(), "machine": platform.machine(), "pykka": pykka.__version__}
+    where = {"python": platform.python_version(), "machine": platform.machine(), "pykka": version("pykka")}
     print(json.dumps({"where": where, "us_per_frame": found, "ratio_to_floor": ratios}, indent=1))
 
 
