@@ -82,34 +82,36 @@ class FrameParser:
         self, data: bytes, on_text: Callable[[memoryview], None], on_other: Callable[[int, memoryview], None]
     ) -> None:
         view = memoryview(data)
-        pos, end, want = 0, len(data), 2
+        pos, end, want, limit = 0, len(data), 2, self._max_frame_bytes
         try:
-            while end - pos >= (want := 2):
-                n, head = data[pos + 1], 2
+            while end - pos >= 2:
+                n, start = data[pos + 1], pos + 2
                 if n > 125:
-                    want = head = self._head_size(n)
-                    if end - pos < head:
+                    head = want = 4 if n == 126 else self._long_head(n)
+                    start = pos + head
+                    if end < start:
                         break
-                    n = int.from_bytes(data[pos + 2 : pos + head], "big")
-                if n > self._max_frame_bytes:
-                    raise ProtocolViolation(1009, f"a frame of {n} bytes, over {self._max_frame_bytes}")
-                want = head + n
-                if end - pos < want:
-                    self._check(data[pos], n)
+                    n = (
+                        data[pos + 2] << 8 | data[pos + 3]
+                        if head == 4
+                        else int.from_bytes(data[pos + 2 : start], "big")
+                    )
+                if n > limit:
+                    raise ProtocolViolation(1009, f"a frame of {n} bytes, over {limit}")
+                first = data[pos]
+                if end < (stop := start + n):
+                    want = stop - pos
+                    self._check(first, n)
                     break
-                start = pos + head
-                pos += want
+                pos, want = stop, 2
                 # self._fast is read anew for each frame: a callback may stop the parser
-                if (first := data[start - head]) == self._fast:
-                    on_text(view[start:pos])
+                if first == self._fast:
+                    on_text(view[start:stop])
                 elif self._fast == _STOPPED:
                     pos = end
                 else:
                     self._check(first, n)
-                    on_other(first, view[start:pos])
-        except BaseException:
-            want = 2
-            raise
+                    on_other(first, view[start:stop])
         finally:
             self._keep(data, pos, want)
 
@@ -121,12 +123,10 @@ class FrameParser:
             self._want = want
 
     @staticmethod
-    def _head_size(length_byte: int) -> int:
-        if length_byte == 126:
-            return 4
-        if length_byte == 127:
-            return 10
-        raise ProtocolViolation(1002, "a masked frame from a server")
+    def _long_head(length_byte: int) -> int:
+        if length_byte > 127:
+            raise ProtocolViolation(1002, "a masked frame from a server")
+        return 10
 
     @staticmethod
     def _check(first_byte: int, n: int) -> None:
