@@ -1,12 +1,41 @@
-"""A realtime server over real WebSockets, for runs without a key and for tests.
+"""A realtime server over real WebSockets, for runs without a key and for tests. Needs `pip install 'trunkline[simulator]'`.
 
-Needs the extra: `pip install 'trunkline[simulator]'`.
+It speaks the GA protocol of OpenAI's Realtime API: point any client at `url`. It shares no code with Trunkline's own codec.
+
+    import json
 
     from websockets.sync.client import connect
+
     from trunkline.gateway.simulator import Simulator
 
-    with Simulator() as simulator, connect(f"{simulator.url}?model=gpt-realtime-2") as client:
-        print(client.recv())  # session.created
+    with Simulator() as simulator, connect(simulator.url + "?model=gpt-realtime-2") as client:
+        said = [{"type": "input_text", "text": "What's the capital of Canada?"}]
+        for event in (
+            {"type": "session.update", "session": {"type": "realtime", "output_modalities": ["text"]}},
+            {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": said}},
+            {"type": "response.create"},
+        ):
+            client.send(json.dumps(event))
+        for frame in client:
+            event = json.loads(frame)
+            if event["type"] == "response.output_text.done":
+                print(event["text"])
+                break
+
+What it answers is up to its *brain*: a conversation goes in, steps come out. `RuleBrain`, the default, knows some capitals,
+calls the tools it is offered and answers from their outputs. In a test, say what should happen:
+
+    gate = Gate()
+    brain = FunctionBrain(lambda conversation: [Say(["The capital ", Hold(gate), "is Ottawa."]), CallTool("add", {"a": 1})])
+
+A response waits at `Hold(gate)` until the test calls `gate.open()`, so that no test has to sleep. `Simulator.wire` records both
+directions (`wire.wait_received("response.create")`); `inject`, `close_all`, `abort_all` and `mute` make the line go wrong,
+`refuse_status` and `refuse_error` the connecting.
+
+How it is built: `session_core` and what it imports is the service as a state machine, without socket, clock or task;
+`connection` and `server` are the shell around it. It answers text and tool turns, spoken answers (a tone per word),
+push-to-talk and out-of-band responses. It does not yet detect turns in audio, nor transcribe it: those settings are
+accepted and echoed.
 """
 
 try:

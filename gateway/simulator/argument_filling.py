@@ -110,12 +110,9 @@ def _array_value(parameter: Parameter, text: str, without: frozenset[str]) -> li
     member = parameter.member
     if member is None:
         return []
-    values: list[Any]
-    if member.is_numeric:
-        values = list(numbers_in(text))
-    else:
-        # Its members have no name of their own: the array's says what they are.
-        values = _values_for(replace(member, name=parameter.name), text, without)
+    # Its members have no name of their own: the array's says what they are.
+    named = replace(member, name=parameter.name)
+    values: list[Any] = list(numbers_in(text)) if member.is_numeric else _values_for(named, text, without)
     return [values] if values else []
 
 
