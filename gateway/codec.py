@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from .client_events import ClientEvent
-from .errors import EncodeError, ProtocolError, redact
+from .errors import EncodeError, ProtocolError
 from .server_events import KnownServerEvent, ServerEvent, UnknownEvent
 from .wire_types import Json
 
@@ -89,7 +89,6 @@ def _decode_again(frame: bytes) -> ServerEvent:
 def _parse(frame: bytes) -> tuple[str, Json]:
     try:
         document = _plain.decode(frame)
-        frame.decode()
     except _REFUSALS as error:
         raise _error(MALFORMED_FRAME, None, str(error), frame) from error
     if not isinstance(document, dict):
@@ -126,6 +125,4 @@ def _tidied(value: Any) -> Any:
 
 
 def _error(code: str, event_type: str | None, detail: str, frame: bytes) -> ProtocolError:
-    # Redacted before it is cut: half a key would not be recognised.
-    beginning = redact(frame[: 4 * _EXCERPT].decode(errors="replace"))
-    return ProtocolError(code, event_type, detail, beginning[:_EXCERPT])
+    return ProtocolError(code, event_type, detail, frame[:_EXCERPT].decode(errors="replace"))
