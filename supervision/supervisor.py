@@ -256,13 +256,21 @@ class Supervisor(Supervising):
     # -- when a child ends by itself --
 
     def _on_event(self, event: Any) -> None:
-        if isinstance(event, _Ended):
-            if (
-                event.child.incarnation is event.incarnation
-            ):  # else: an older one, whose end is dealt with already
-                self._on_ended(event.child, event.incarnation, event.reason)
-        elif isinstance(event, _TryAgain) and event.child.restarting:
-            self._restart(event.child)
+        match event:
+            case _Ended(child, incarnation, reason):
+                if child.incarnation is incarnation and self._is_ours(
+                    child
+                ):  # else it is late news of an older one
+                    self._on_ended(child, incarnation, reason)
+            case _TryAgain(child):
+                if child.restarting and self._is_ours(child):
+                    self._restart(child)
+            case _:
+                super()._on_event(event)
+
+    def _is_ours(self, child: _Child) -> bool:
+        # A child that was deleted meanwhile is not, nor is one of an older self (mailbox="keep").
+        return self._children.get(child.spec.id) is child
 
     def _on_ended(self, child: _Child, incarnation: Incarnation, reason: ExitReason) -> None:
         child.incarnation = None

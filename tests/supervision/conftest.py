@@ -1,0 +1,206 @@
+"""What every test of supervised actors needs: deadlines, deliberately failing actors, and a check that nothing is left behind."""
+
+import gc
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pykka
+import pytest
+
+from trunkline.supervision import CallerError, ChildSpec, Exit, GenServer, StartChild, call, zombies
+
+PATIENCE_S = 10.0
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> bool:
+    """Poll `condition` until it holds. A deadline, not a measure."""
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        pause.wait(0.001)
+    return True
+
+
+def open_sockets() -> dict[str, str]:
+    """The sockets and wake-ups that this process has open, by descriptor."""
+    found = {}
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            continue  # closed meanwhile
+        if target.startswith("socket:") or "eventfd" in target:
+            found[fd] = target
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """Fail on an actor, a thread, a socket or a wake-up descriptor that outlives its test."""
+    threads_before = set(threading.enumerate())
+    gc.collect()
+    sockets_before = open_sockets()
+    yield
+    has_actors = not wait_until(lambda: not pykka.ActorRegistry.get_all(), 2.0)
+    actors = [str(ref) for ref in pykka.ActorRegistry.get_all()]
+    if has_actors:
+        pykka.ActorRegistry.stop_all(block=False)
+    deadline = time.monotonic() + 2.0
+    for thread in set(threading.enumerate()) - threads_before:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    threads = [thread.name for thread in set(threading.enumerate()) - threads_before if thread.is_alive()]
+    gc.collect()
+    sockets = {fd: target for fd, target in open_sockets().items() if sockets_before.get(fd) != target}
+    assert not actors, f"actors left behind: {actors}"
+    assert not threads, f"threads left behind: {threads}"
+    assert not sockets, f"descriptors left behind: {sockets}"
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """`eventually(condition)`: fail unless the condition comes to hold within a deadline."""
+
+    def check(condition: Callable[[], object], what: str = "") -> None:
+        assert wait_until(condition), f"did not come true within {PATIENCE_S} s: {what or condition}"
+
+    return check
+
+
+@pytest.fixture(params=["default", 1e-6], ids=["usual switching", "frantic switching"])
+def switching(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Run the test twice: as usual, and with threads that are switched as often as can be."""
+    before = sys.getswitchinterval()
+    if request.param != "default":
+        sys.setswitchinterval(request.param)
+    yield request.param
+    sys.setswitchinterval(before)
+
+
+class Worker(GenServer):
+    """Does what the message says, and keeps a diary that outlives it."""
+
+    def __init__(
+        self,
+        diary: list[Any] | None = None,
+        gate: threading.Event | None = None,
+        fails: list[Any] | None = None,
+    ):
+        super().__init__()
+        self._diary = diary if diary is not None else []
+        self._gate = gate
+        self._fails = fails
+
+    def on_start(self):
+        self._diary.append("start")
+        if self._fails:
+            failure = self._fails.pop(0)
+            if failure is not None:
+                raise failure
+
+    def on_receive(self, message):
+        match message:
+            case ("raise", error):
+                raise error
+            case ("exit", reason):
+                raise Exit(reason)
+            case ("block", started, release):
+                started.set()
+                release.wait(PATIENCE_S)
+                return "released"
+            case ("note", entry):
+                self._diary.append(entry)
+                return entry
+            case "refuse":
+                raise CallerError("not so")
+            case "urn":
+                return self.actor_urn
+            case "thread":
+                return threading.current_thread()
+            case "stable_ref":
+                return self._stable_ref
+            case _:
+                return message
+
+    def greet(self, name):
+        return f"hello {name}"
+
+    def terminate(self, reason):
+        self._diary.append(("terminate", reason))
+
+    def on_kill(self):
+        self._diary.append(("on_kill", threading.current_thread().name))
+        if self._gate is not None:
+            self._gate.set()
+
+
+@pytest.fixture
+def worker_class() -> type[Worker]:
+    return Worker
+
+
+@pytest.fixture
+def start_worker() -> Iterator[Callable[..., Any]]:
+    """`start_worker(*args)`: a Worker outside any tree, stopped at the end."""
+    started = []
+
+    def start(*args: Any, actor_class: Any = Worker, **kwargs: Any) -> Any:
+        ref = actor_class.start(*args, **kwargs)
+        started.append(ref)
+        return ref
+
+    yield start
+    for ref in started:
+        ref.stop(block=False)
+
+
+@pytest.fixture
+def run_tree() -> Iterator[Callable[..., Any]]:
+    """`run_tree(supervisor_class, ...)`: a supervisor that is stopped at the end."""
+    started = []
+
+    def start(supervisor_class: Any, *args: Any, **kwargs: Any) -> Any:
+        ref = supervisor_class.start(*args, **kwargs)
+        started.append(ref)
+        return ref
+
+    yield start
+    for ref in started:
+        ref.stop()
+
+
+@pytest.fixture
+def start_child() -> Callable[..., Any]:
+    """`start_child(supervisor, id, **spec)`: the StableRef of a new Worker."""
+
+    def start(supervisor: Any, child_id: Any, start: Any = Worker, **spec: Any) -> Any:
+        return call(supervisor, StartChild(ChildSpec(child_id, start, **spec)), PATIENCE_S)
+
+    return start
+
+
+@pytest.fixture
+def crash(eventually: Callable[..., None]) -> Callable[..., None]:
+    """`crash(ref)`: end the incarnation by an exception, and wait until it is down."""
+
+    def crash_it(ref: Any, error: BaseException | None = None) -> None:
+        error = error or ValueError("crash")
+        try:
+            ref.ask(("raise", error), timeout=PATIENCE_S)
+        except BaseException as caught:
+            if caught is not error and getattr(caught, "reason", None) is not error:
+                raise
+
+    return crash_it
+
+
+@pytest.fixture
+def no_zombies(eventually: Callable[..., None]) -> Iterator[None]:
+    """The test abandons threads on purpose and lets them go at its end."""
+    yield
+    eventually(lambda: not zombies(), "zombies are gone")
