@@ -26,7 +26,7 @@ from .wire_log import WireLog, type_of
 
 _OUTBOX_LIMIT = 256
 _TURN = 32
-"""Events that a response sends before the other tasks get their turn."""
+"""Bursts that a response sends before the other tasks get their turn."""
 
 
 class _Close:
@@ -150,7 +150,7 @@ class Connection:
 
     async def _play(self, run: ResponseRun) -> None:
         assert self._core is not None
-        n_sent = 0
+        n_bursts = 0
         for action in self._core.play(run, self._brain.reply):
             match action:
                 case Pause(seconds=seconds):
@@ -158,9 +158,10 @@ class Connection:
                 case Hold(gate=gate):
                     await _opened(gate)
                 case _:
-                    self.send(action)
-                    n_sent += 1
-                    if n_sent % _TURN == 0:
+                    for event in action:
+                        self.send(event)
+                    n_bursts += 1
+                    if n_bursts % _TURN == 0:
                         await asyncio.sleep(0)
                     await self._room.wait()
         self._playing.pop(run.id, None)

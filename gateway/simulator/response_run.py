@@ -1,7 +1,8 @@
 """One response: turns a brain's steps into the wire's events, in the wire's order. Pure.
 
-`ResponseRun.perform` is a generator, pulled by the shell: it yields events, and between them the pauses and holds that
-the shell has to wait out. Whatever has not been pulled has not happened, so a cancel between two pulls cuts exactly there.
+`ResponseRun.perform` is a generator, pulled by the shell: it yields bursts of events that belong together, and between them
+the pauses and holds that the shell has to wait out. What has not been pulled has not happened, so a cancel between two pulls
+cuts exactly there: between bursts, never in one.
 
 Source: protocol.md A.6, A.8.
 """
@@ -23,8 +24,8 @@ from .output_item import AudioBody, Body, CallBody, OutputItem, Place, TextBody
 from .steps import CallTool, Chunk, Fail, Hold, Incomplete, Pause, Say, Speak, Step
 from .token_count import usage
 
-Action = Event | Pause | Hold
-"""What the shell does next: send an event, or wait."""
+Action = list[Event] | Pause | Hold
+"""What the shell does next: send a burst of events, or wait."""
 
 _WORDS = re.compile(r"\s*\S+|\s+")
 _ARGUMENT_PIECES = re.compile(r"\w+|\W+")
@@ -110,9 +111,9 @@ class ResponseRun:
                 case Pause() | Hold():
                     yield step
                 case Fail(code=code, message=message, type=type_):
-                    yield from self.end(_failed(code, message, type_))
+                    yield self.end(_failed(code, message, type_))
                 case Incomplete(reason=reason):
-                    yield from self.end(_incomplete(reason))
+                    yield self.end(_incomplete(reason))
                 case Say() | Speak():
                     yield from self._stream(self._message_body(step), _chunks(step.text), step.delay_s)
                 case CallTool():
@@ -121,7 +122,7 @@ class ResponseRun:
                     )
             if self.is_done:
                 return
-        yield from self.end(COMPLETED)
+        yield self.end(COMPLETED)
 
     def end(self, ending: Ending) -> list[Event]:
         """Close what is open and end the response; the events up to but without `response.done`.
@@ -142,7 +143,7 @@ class ResponseRun:
     def _stream(self, body: Body, chunks: Iterable[Chunk], delay_s: float | None) -> Iterator[Action]:
         delay = Pause(self.options.delay_s if delay_s is None else delay_s)
         self._open = self._new_item(body)
-        yield from self._open.begin()
+        yield self._open.begin()
         for chunk in chunks:
             if not isinstance(chunk, str):
                 yield chunk
@@ -150,10 +151,10 @@ class ResponseRun:
             if delay.seconds > 0:
                 yield delay
             if self._budget_is_spent():
-                yield from self.end(_incomplete("max_output_tokens"))
+                yield self.end(_incomplete("max_output_tokens"))
                 return
-            yield from self._delta(body, chunk)
-        yield from self._close("completed")
+            yield self._delta(body, chunk)
+        yield self._close("completed")
 
     def _delta(self, body: Body, chunk: str) -> list[Event]:
         self._n_deltas += 1

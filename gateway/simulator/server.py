@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -32,6 +33,7 @@ _logger = logging.getLogger("trunkline.gateway")
 _PATH = "/v1/realtime"
 _MAX_FRAME_BYTES = 32 * 1024 * 1024
 _CLOSE_GRACE_S = 0.5
+_CALL_TIMEOUT_S = 5.0
 _ABNORMAL = 1006
 
 
@@ -242,11 +244,18 @@ class Simulator:
         if threading.current_thread() is self._thread:
             act()
             return
+        done: Future[None] = Future()
 
-        async def call() -> None:
-            act()
+        def call() -> None:
+            try:
+                act()
+            except Exception as error:  # noqa: BLE001 - the thread's edge: it is raised in the caller
+                done.set_exception(error)
+            else:
+                done.set_result(None)
 
-        asyncio.run_coroutine_threadsafe(call(), loop).result(5.0)
+        loop.call_soon_threadsafe(call)
+        done.result(_CALL_TIMEOUT_S)
 
     def _run(self) -> None:
         try:

@@ -118,7 +118,7 @@ class SessionCore:
             yield from run.perform(reply(run.conversation))
         except Exception as error:  # noqa: BLE001 - the brain's edge: its defect is the response's failure
             yield from run.perform([Fail("brain_failed", f"The simulator's brain raised {error!r}")])
-        yield from self._finish(run)
+        yield self._finish(run)
 
     def _finish(self, run: ResponseRun) -> list[Event]:
         if self._active is run:

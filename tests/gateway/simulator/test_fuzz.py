@@ -79,9 +79,8 @@ def played(core: SessionCore, frame: str | bytes) -> Iterator[dict]:
         if isinstance(effect, Send):
             yield effect.event
         elif isinstance(effect, Start):
-            yield from (
-                action for action in core.play(effect.run, RuleBrain().reply) if isinstance(action, dict)
-            )
+            for action in core.play(effect.run, RuleBrain().reply):
+                yield from action if isinstance(action, list) else ()
 
 
 @settings(max_examples=500, deadline=None)
