@@ -123,9 +123,8 @@ def _secure(
     sock: socket.socket, endpoint: Endpoint, deadline: Deadline, ssl_context: ssl.SSLContext | None
 ) -> socket.socket:
     context = ssl_context or ssl.create_default_context()
-    deadline.govern(
-        sock
-    )  # OpenSSL's handshake takes the timeout as one bound for all of its reads and writes
+    # the ssl module takes the timeout as one bound for all reads and writes of a handshake
+    deadline.govern(sock)
     try:
         return context.wrap_socket(sock, server_hostname=endpoint.host)
     except ssl.SSLCertVerificationError as error:

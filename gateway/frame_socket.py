@@ -264,30 +264,42 @@ def upgrade(
     """
     frames = FrameSocket(max_frame_bytes=max_frame_bytes, max_message_bytes=max_message_bytes)
     borrowed = HandshakeSocket(sock, deadline)
-    header = [f"{name}: {value}" for name, value in headers.items()]
     try:
-        try:
-            frames.connect(  # type: ignore[no-untyped-call] # websocket-client leaves it unannotated
-                url, socket=borrowed, header=header, redirect_limit=0, suppress_origin=True
-            )
-        except websocket.WebSocketBadStatusException as error:
-            # no `from`: its text repeats every response header
-            raise _refusal(error, borrowed.read_excerpt(300, wait_s=0.5), headers) from None
-        except (websocket.WebSocketTimeoutException, TimeoutError):
-            raise ConnectTimeout(f"no answer to the upgrade within {deadline.timeout_s:g} s") from None
-        except (websocket.WebSocketConnectionClosedException, OSError) as error:
-            raise Unreachable(f"the server ended the connection during the upgrade: {error}") from error
-        except (websocket.WebSocketException, HeadTooLong) as error:
-            status = frames.getstatus()
-            what = f"a redirect (HTTP {status})" if status else str(error)
-            raise HandshakeRefused(
-                f"the answer to the upgrade is no WebSocket: {what}", status=status
-            ) from None
+        _shake_hands(frames, borrowed, url, headers, deadline)
         frames.adopt(sock)
     except BaseException:
         sock.close()
         raise
     return frames
+
+
+def _shake_hands(
+    frames: FrameSocket, borrowed: HandshakeSocket, url: str, headers: Mapping[str, str], deadline: Deadline
+) -> None:
+    header = [f"{name}: {value}" for name, value in headers.items()]
+    try:
+        frames.connect(  # type: ignore[no-untyped-call] # websocket-client leaves it unannotated
+            url, socket=borrowed, header=header, redirect_limit=0, suppress_origin=True
+        )
+    except websocket.WebSocketBadStatusException as error:
+        # no `from`: its text repeats every response header
+        raise _refusal(error, borrowed.read_excerpt(300, wait_s=0.5), headers) from None
+    except (websocket.WebSocketTimeoutException, TimeoutError):
+        raise ConnectTimeout(f"no answer to the upgrade within {deadline.timeout_s:g} s") from None
+    except (websocket.WebSocketConnectionClosedException, OSError) as error:
+        raise Unreachable(f"the server ended the connection during the upgrade: {error}") from error
+    except (websocket.WebSocketException, HeadTooLong, ValueError, LookupError) as error:
+        # the last two: what some releases of websocket-client make of a malformed status line
+        raise _no_websocket(frames.getstatus(), str(error)) from None
+    if (
+        status := frames.getstatus()
+    ) != 101:  # a redirect, which some releases return as if it were a success
+        raise _no_websocket(status, "")
+
+
+def _no_websocket(status: int | None, detail: str) -> HandshakeRefused:
+    what = f"a redirect (HTTP {status})" if status else detail
+    return HandshakeRefused(f"the answer to the upgrade is no WebSocket: {what}", status=status)
 
 
 def _refusal(

@@ -1,4 +1,5 @@
 import contextlib
+import os
 import select
 import socket
 import struct
@@ -117,6 +118,17 @@ def test_a_failed_write_ends_the_line_at_the_next_pump(open_line, pump_until):
 
     assert not transport.wants_write
     assert pump_until(transport)[1].close_code == 1006
+
+
+def test_a_failed_write_ends_a_line_that_could_still_be_read(open_line, pump_until):
+    transport, _ = open_line()
+    with socket.socket(fileno=os.dup(transport.fileno())) as same:
+        same.shutdown(socket.SHUT_WR)
+    transport.send(b"into nothing")
+    closed = pump_until(transport)[1]
+
+    assert closed.close_code == 1006
+    assert "writing failed" in closed.reason
 
 
 def test_the_reason_the_server_gave_survives_a_failed_write(open_line, pump_until, wire):
