@@ -4,7 +4,6 @@ import pickle
 import socket
 import ssl
 import threading
-import time
 
 import pytest
 import websocket
@@ -384,13 +383,13 @@ def test_an_http_error_over_tls_is_a_refusal_with_its_status(raw_server, tls_con
 
 def test_the_deadline_covers_all_stages_together(raw_server, tls_contexts, handshake):
     """Each stage takes two thirds of the time: a timeout per stage would let this through."""
-    timeout_s = 0.6
+    timeout_s, slow = 0.6, threading.Event()
 
     def script(sock):
-        time.sleep(timeout_s * 2 / 3)  # a slow server is what is simulated here, not a wait for something
+        slow.wait(timeout_s * 2 / 3)
         with tls_contexts[0].wrap_socket(sock, server_side=True) as secure:
             handshake.read(secure)
-            time.sleep(timeout_s * 2 / 3)
+            slow.wait(timeout_s * 2 / 3)
             secure.sendall(response(401))
 
     error = fail_to_connect(
