@@ -336,7 +336,7 @@ class Simulator:
         finally:
             expiry.cancel()
             self._note_live(number, None)
-            code, reason = websocket.close_code, websocket.close_reason
+            code, reason = websocket.protocol.close_code, websocket.protocol.close_reason
             self.wire.note_closed(Closed(number, code or _ABNORMAL, reason or ""))
 
     def _admit(self, path: str, headers: dict[str, str]) -> Admitted | Refusal:
