@@ -238,6 +238,7 @@ class SessionActor(GenServer):
             self._line = Line(offer.attempt, offer.transport, mailbox, self._send_after, self._now)
             self._on_line(Line.service)
             self._perform(effects)
+            self._pump()  # over TLS, what came with the upgrade is where no poll sees it
         return taken
 
     def _drop_line(self, effect: DropLine) -> None:
