@@ -30,6 +30,7 @@ from .errors import (
     TlsFailed,
     Unreachable,
 )
+from .openai import OpenAIGateway
 from .provider import Gateway
 from .server_events import ServerEvent, UnknownEvent
 from .session_update import instructions_update, session_update
@@ -52,6 +53,7 @@ __all__ = [
     "InvalidAudio",
     "LineClosed",
     "MissingApiKey",
+    "OpenAIGateway",
     "ProtocolError",
     "RetentionRatio",
     "SemanticVad",

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from .client_events import ClientEvent, SessionUpdate
 from .codec import decode_server_event, encode_client_event
@@ -22,6 +23,8 @@ from .websocket_transport import check_headers, connect_websocket
 __all__ = ["OpenAIGateway"]
 
 _KEY_VARIABLE = "OPENAI_API_KEY"
+_URL_VARIABLE = "OPENAI_BASE_URL"
+_DEFAULT_URL = "wss://api.openai.com/v1/realtime"
 _REPLACED = frozenset({"authorization", "openai-organization", "openai-project", "user-agent"})
 
 
@@ -36,7 +39,8 @@ class OpenAIGateway:
         api_key: The key, or a callable that returns it, called at each connect, in the connecting thread
             and before its deadline begins; by default the
             environment variable `OPENAI_API_KEY`, read at each connect.
-        base_url: The endpoint; https and http are taken for wss and ws, and a query is kept.
+        base_url: The endpoint; https and http are taken for wss and ws, and a query is kept. By default
+            `OPENAI_BASE_URL` with `/realtime` behind it, as OpenAI's own SDK takes it, else OpenAI's.
         organization: Sent as `OpenAI-Organization`.
         project: Sent as `OpenAI-Project`.
         headers: Sent as well, such as `OpenAI-Safety-Identifier`.
@@ -56,7 +60,7 @@ class OpenAIGateway:
     def __init__(
         self,
         api_key: str | Callable[[], str] | None = None,
-        base_url: str = "wss://api.openai.com/v1/realtime",
+        base_url: str | None = None,
         *,
         organization: str | None = None,
         project: str | None = None,
@@ -65,6 +69,7 @@ class OpenAIGateway:
         ssl_context: ssl.SSLContext | None = None,
         allow_insecure: bool = False,
     ) -> None:
+        base_url = _endpoint() if base_url is None else base_url
         with_model(base_url, "any", allow_insecure=allow_insecure)
         if isinstance(api_key, str):
             _check_key(api_key)  # at once, in the caller, and not at the first connect
@@ -138,6 +143,16 @@ class OpenAIGateway:
         self._fixed_headers = MappingProxyType(state["_fixed_headers"])
         self._made_context = None
         self._making = threading.Lock()
+
+
+def _endpoint() -> str:
+    """Return the realtime endpoint below the SDK's base URL, which names the API's root."""
+    root = os.environ.get(_URL_VARIABLE, "").strip()
+    if not root:
+        return _DEFAULT_URL
+    parts = urlsplit(root)
+    path = parts.path.rstrip("/")
+    return urlunsplit(parts._replace(path=path if path.endswith("/realtime") else f"{path}/realtime"))
 
 
 def _fixed_headers(

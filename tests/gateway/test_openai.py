@@ -181,7 +181,6 @@ def test_the_repr_shows_neither_key_nor_query(key):
     text = repr(OpenAIGateway(key, "wss://h/p?api-key=hunter2", headers={"X-Token": "hunter3"}))
 
     assert text == "OpenAIGateway(base_url='wss://h/p', api_key='***')"
-    assert repr(OpenAIGateway()) == "OpenAIGateway(base_url='wss://api.openai.com/v1/realtime')"
 
 
 def test_a_gateway_pickles_as_a_recipe_even_after_it_was_used(accepting, raw_server):
@@ -231,3 +230,27 @@ def test_a_given_tls_context_is_used(raw_server, tls_contexts, handshake):
         OpenAIGateway(KEY, server.url).connect("m", timeout_s=LIMIT_S)
     with pytest.raises(TypeError, match="ssl_context"):
         pickle.dumps(OpenAIGateway(KEY, server.url, ssl_context=tls_contexts[1]))
+
+
+@pytest.mark.parametrize(
+    ("root", "endpoint"),
+    [
+        ("", "wss://api.openai.com/v1/realtime"),
+        ("https://proxy.example/v1", "https://proxy.example/v1/realtime"),
+        ("https://proxy.example/v1/", "https://proxy.example/v1/realtime"),
+        ("http://127.0.0.1:9/v1/realtime", "http://127.0.0.1:9/v1/realtime"),
+    ],
+)
+def test_the_endpoint_is_below_the_base_url_of_openai_s_own_sdk(monkeypatch, root, endpoint):
+    monkeypatch.setenv("OPENAI_BASE_URL", root)
+    assert repr(OpenAIGateway()) == f"OpenAIGateway(base_url={endpoint!r})"
+    assert (
+        repr(OpenAIGateway(base_url="wss://other.example/x"))
+        == "OpenAIGateway(base_url='wss://other.example/x')"
+    )
+
+
+def test_a_base_url_in_the_environment_is_checked_like_any_other(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://remote.example/v1")
+    with pytest.raises(InsecureUrl):
+        OpenAIGateway()

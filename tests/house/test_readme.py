@@ -38,14 +38,10 @@ def blocks(text, language):
     return [match["code"] for match in BLOCK.finditer(text) if match["language"] == language]
 
 
-def pointed_at(program, url):
-    """Return the program with its gateway led to ``url``: the one thing that differs from what a user runs."""
-    assert program.count("OpenAIGateway()") == 1
-    return program.replace("OpenAIGateway()", f'OpenAIGateway("sk-none", base_url="{url}")')
-
-
-def run(program, cwd):
+def run(program, cwd, url):
+    """Run a program as it is written, with the environment of a user whose provider is at ``url``."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    environment |= {"OPENAI_API_KEY": "sk-none", "OPENAI_BASE_URL": url.removesuffix("/realtime")}
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=cwd,
@@ -68,7 +64,7 @@ def test_the_first_program_is_the_designs(readme):
 
 def test_the_first_program_answers_the_question(tmp_path):
     with Simulator() as simulator:
-        done = run(pointed_at(FIRST_PROGRAM, simulator.url), tmp_path)
+        done = run(FIRST_PROGRAM, tmp_path, simulator.url)
     assert done.returncode == 0, done.stderr
     assert "Ottawa" in done.stdout
     assert done.stderr == ""
