@@ -37,6 +37,7 @@ lint: $(VENV)/.dev ## ruff: lint and format
 
 types: $(VENV)/.dev ## mypy and pyright, both strict
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
 	$(BIN)/pyright
 
 cover: $(VENV)/.dev ## the test suite with branch coverage

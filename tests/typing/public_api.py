@@ -1,0 +1,98 @@
+"""What a type checker must know about the public API: mypy and pyright read this file, and ``assert_type`` fails them. Not run."""
+
+from typing import assert_never, assert_type
+
+import pykka
+
+from trunkline import (
+    AssistantAudioDelta,
+    AssistantText,
+    Broker,
+    BrokerProxy,
+    Config,
+    Event,
+    EventStream,
+    OpenAIGateway,
+    RealtimeClose,
+    RealtimeEvent,
+    SessionProxy,
+    ToolContext,
+    tool,
+)
+from trunkline.actors.events import Pcm16
+from trunkline.supervision import Future, StableRef, Supervisor, Tree
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@tool(timeout_s=2.0)
+async def wait(seconds: float, ctx: ToolContext) -> str:
+    """Wait a little."""
+    return f"{seconds} {ctx.call_id}"
+
+
+def calling(gateway: OpenAIGateway) -> None:
+    """The front door."""
+    broker = Broker.start("gpt-realtime-2", gateway=gateway, config=Config(tools=[add, wait]))
+    assert_type(broker, BrokerProxy)
+    connecting = broker.connect(instructions="be brief")
+    assert_type(connecting, Future[SessionProxy])
+    with broker as same:
+        assert_type(same, BrokerProxy)
+
+
+def talking(session: SessionProxy, pcm: Pcm16) -> None:
+    """A session's commands are futures."""
+    assert_type(session.send_text("hi"), Future[str])
+    assert_type(session.send_audio_frame(pcm), Future[None])
+    assert_type(session.interrupt(), Future[None])
+    assert_type(session.get_instructions(), Future[str | None])
+    assert_type(session.close(), Future[None])
+    assert_type(session.session_id, str)
+    assert_type(session.events(), EventStream)
+
+
+async def awaiting(session: SessionProxy) -> None:
+    """Futures and streams are awaitable."""
+    assert_type(await session.send_text("hi"), str)
+    async for event in session.events():
+        assert_type(event, Event)
+
+
+def reading(session: SessionProxy) -> None:
+    """Events narrow by class."""
+    for event in session.events():
+        match event:
+            case AssistantText(text=text):
+                assert_type(text, str)
+            case AssistantAudioDelta(pcm=pcm):
+                assert_type(pcm, Pcm16)
+            case _:
+                assert_type(event.kind, str)
+
+
+def subscribing(message: RealtimeEvent | RealtimeClose) -> str:
+    """What a subscribing actor is told is a closed union."""
+    match message:
+        case RealtimeEvent(session_id, event):
+            assert_type(event, Event)
+            return session_id
+        case RealtimeClose(_, reason):
+            return reason
+    assert_never(message)
+
+
+def tools_stay_callable() -> None:
+    """A decorated function is called as before."""
+    assert_type(add(1, 2), int)
+
+
+def supervising(root: pykka.ActorRef[Supervisor], child: StableRef[pykka.ThreadingActor]) -> None:
+    """Refs are pykka's."""
+    ref: pykka.ActorRef[pykka.ThreadingActor] = child
+    root.ask(Tree())
+    ref.tell("anything")
