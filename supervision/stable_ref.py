@@ -16,7 +16,7 @@ from .errors import ActorDown, MailboxFull
 from .futures import Future
 from .mailbox import Mailbox
 from .reasons import NOPROC, ExitReason
-from .replies import refuse
+from .replies import refuse, settle
 from .stable_proxy import StableProxy
 
 __all__ = ["HOLD_LIMIT", "StableRef"]
@@ -165,7 +165,7 @@ class StableRef(pykka.ActorRef[A]):
             return
         if envelope.reply_to is None:
             raise error
-        refuse(envelope, error)
+        settle(envelope.reply_to, error)  # a stop as well: it came too late
 
     def _place(self, envelope: Envelope[Any]) -> Exception | None:
         mailbox = self._mailbox
