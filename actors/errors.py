@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..supervision import CallerError
+from ..supervision import CallerError, CallingSelf
 
 
 class SessionError(CallerError):
@@ -40,6 +40,20 @@ class SessionGone(SessionError):
 
     def __init__(self, message: str = "the session is closed: connect a new one") -> None:
         super().__init__(message, code="session_closed")
+
+
+class WaitingForOneself(SessionError, CallingSelf):
+    """A callback waited for its own session, which runs it and goes on when it returns. The callback's fault."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this is the session's own thread, in a callback, and to wait for the session here is to wait for ever: use"
+            " add_done_callback(), or read events() in a thread of your own",
+            code="waiting_for_oneself",
+        )
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class CommandTimeout(SessionError, TimeoutError):

@@ -18,6 +18,7 @@ from . import commands as cmd
 from .directory import SessionEntry
 from .event_stream import EventStream
 from .events import Pcm16, SessionClosed
+from .own_future import OwnFuture
 
 TREE_TIMEOUT_S = 5.0
 
@@ -51,7 +52,8 @@ class SessionProxy(StableProxy[Any]):
 
         Idempotent. The future is done when the session's actor is down and every subscriber has had ``session_closed``.
         """
-        entry, done = self._entry, Future[None]()
+        entry = self._entry
+        done: Future[None] = OwnFuture() if entry.subscribers.called_here() else Future()
 
         def ended(_: Future[Any]) -> None:
             entry.subscribers.close(SessionClosed("client"))
@@ -70,6 +72,14 @@ class SessionProxy(StableProxy[Any]):
         self.close().get()
 
     # -- by message
+
+    def _ask(self, message: Any) -> Future[Any]:
+        asked = super()._ask(message)
+        if not self._entry.subscribers.called_here():
+            return asked
+        own = OwnFuture[Any]()
+        own.follow(asked)
+        return own
 
     def send_text(self, text: str) -> Future[str]:
         """Say something as the user and ask for a reply. The future brings the item's id once it is accepted.
@@ -115,8 +125,11 @@ class SessionProxy(StableProxy[Any]):
     def subscribe(self, subscriber: cmd.Subscriber) -> Future[None]:
         """Deliver events to an actor (as ``RealtimeEvent``, at the end ``RealtimeClose``), or call a function.
 
-        A function runs in the session's thread: it may delay its own session, and must not wait for it. What it raises
-        is logged and harms nobody. Work that takes time belongs in an actor or behind ``events()``.
+        A function runs in the session's thread: it may delay its own session, and must not wait for it (the futures it
+        gets from this proxy raise ``WaitingForOneself``; ``add_done_callback`` works). What it raises is logged and harms
+        nobody. Work that takes time belongs in an actor or behind ``events()``.
+
+        When the session was killed, ``session_closed`` comes to a function in a thread of its own: the session's is stuck.
         """
         return self._ask(cmd.Subscribe(subscriber))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ _log = logging.getLogger("trunkline.actors")
 
 
 class _Sink:
-    """Where one subscriber's events go: ``deliver`` is called per event, ``end`` once."""
+    """Where one subscriber's events go: ``deliver`` is called per event, ``end`` once. This one is a stream's."""
 
     __slots__ = ("deliver", "subscriber")
 
@@ -62,6 +63,28 @@ class _ActorSink(_Sink):
             self._tell(RealtimeClose(self._session_id, closed.reason))
 
 
+class _CallbackSink(_Sink):
+    """Calls a function: foreign code, which may hang."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, subscriber: Callable[[Event], object]) -> None:
+        super().__init__(subscriber, subscriber)
+        self._call = subscriber
+
+    def silence(self) -> None:
+        """Deliver nothing but the end from now on: a zombie may still be in the middle of a round."""
+        self.deliver = _ignore
+
+    def end(self, closed: SessionClosed) -> None:
+        """Call it a last time."""
+        self._call(closed)
+
+
+def _ignore(_: Event) -> None:
+    """Take an event and do nothing."""
+
+
 class Subscribers:
     """The subscribers of one session."""
 
@@ -72,6 +95,10 @@ class Subscribers:
         self._opened: SessionOpened | None = None
         self._closed: SessionClosed | None = None
         self._publisher: Publisher | None = None
+        self._thread: threading.Thread | None = None  # where callbacks are called: the session's
+        self._to_call: deque[_CallbackSink] = (
+            deque()
+        )  # of a closed session: who has not been called a last time
 
     @property
     def closed(self) -> SessionClosed | None:
@@ -79,10 +106,15 @@ class Subscribers:
         return self._closed
 
     def publisher(self) -> Publisher:
-        """Return the only publisher that still counts."""
+        """Return the only publisher that still counts; callbacks are called in this thread from now on."""
         with self._lock:
             self._publisher = Publisher(self)
+            self._thread = threading.current_thread()
             return self._publisher
+
+    def called_here(self) -> bool:
+        """Return whether this is the thread in which callbacks are called."""
+        return threading.current_thread() is self._thread
 
     def stream(self) -> EventStream:
         """Return a new stream that begins with ``session_opened``; after the end it holds just the end."""
@@ -97,7 +129,7 @@ class Subscribers:
         if isinstance(subscriber, pykka.ActorRef):
             self._add(_ActorSink(subscriber, self._session_id))
         else:
-            self._add(_Sink(subscriber, subscriber))
+            self._add(_CallbackSink(subscriber))
 
     def remove(self, subscriber: object) -> None:
         """Deliver no more; nothing happens if it is no subscriber."""
@@ -105,16 +137,43 @@ class Subscribers:
             self._sinks = tuple(sink for sink in self._sinks if sink.subscriber != subscriber)
 
     def close(self, closed: SessionClosed) -> bool:
-        """End every subscriber with this event. Returns whether it was the first call."""
+        """End every subscriber with this event. Returns whether it was the first call.
+
+        Callbacks come last, and are called here only if this is the session's thread. In any other thread they must not hold
+        anybody up (it is a supervisor's, or the broker's): each is called in a thread of its own. So is, on a later call,
+        whoever stands behind a callback that hangs.
+        """
         with self._lock:
-            if self._closed is not None:
-                return False
-            self._closed = closed
-            self._publisher = None
-            sinks, self._sinks = self._sinks, ()
-        for sink in sinks:
+            first = self._closed is None
+            if first:
+                self._closed = closed
+                self._publisher = None
+                sinks, self._sinks = self._sinks, ()
+                callbacks = [sink for sink in sinks if isinstance(sink, _CallbackSink)]
+                for callback in callbacks:
+                    callback.silence()
+                others = [sink for sink in sinks if not isinstance(sink, _CallbackSink)]
+                self._to_call.extend(callbacks)
+            else:
+                closed, others = self._closed or closed, []
+        for sink in others:
             self._guard(sink, sink.end, closed)
-        return True
+        self._call_the_rest(closed)
+        return first
+
+    def _call_the_rest(self, closed: SessionClosed) -> None:
+        here = self.called_here()
+        while self._to_call:
+            try:
+                sink = self._to_call.popleft()
+            except IndexError:
+                return  # another thread was faster
+            if here:
+                self._guard(sink, sink.end, closed)
+            else:
+                name = f"session_closed {self._session_id}"
+                arguments = (sink, sink.end, closed)
+                threading.Thread(target=self._guard, args=arguments, name=name, daemon=True).start()
 
     def _add(self, sink: _Sink) -> None:
         with self._lock:
@@ -143,9 +202,14 @@ class Subscribers:
             return
         for sink in self._sinks:
             try:
-                sink.deliver(event)
+                if sink.deliver(event) is False:
+                    self._refused(sink)
             except BaseException as error:  # noqa: BLE001 - a broken subscriber harms nobody but itself
                 self._blame(sink, error)
+
+    def _refused(self, sink: _Sink) -> None:
+        if isinstance(sink.subscriber, EventStream):  # a function may return what it likes
+            self.remove(sink.subscriber)
 
     def _open(self, event: SessionOpened) -> None:
         with self._lock:
