@@ -11,16 +11,25 @@ from typing import Any
 
 import pykka
 
+from ..gateway.errors import ConnectError, GatewayError
 from ..gateway.provider import Gateway
 from ..gateway.transport import Transport
 from ..supervision import NORMAL, Exit, Future, GenServer, cast
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to connect. Each incarnation of a session counts its own: what belongs to an earlier one is out of date."""
+
+    incarnation: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class LineOffered:
     """To the session, as an ask: answered with True if it takes the transport over."""
 
-    attempt: int
+    attempt: Attempt
     transport: Transport
 
 
@@ -28,7 +37,7 @@ class LineOffered:
 class LineFailed:
     """To the session: this attempt led to no line."""
 
-    attempt: int
+    attempt: Attempt
     error: Exception
 
 
@@ -39,12 +48,12 @@ class ConnectWorker(GenServer):
         gateway: the provider.
         model: the provider's name of the model.
         timeout_s: the deadline of the whole attempt.
-        attempt: the session's number for it.
+        attempt: the session's name for it.
         session: the session's StableRef.
     """
 
     def __init__(
-        self, gateway: Gateway, model: str, timeout_s: float, attempt: int, session: pykka.ActorRef[Any]
+        self, gateway: Gateway, model: str, timeout_s: float, attempt: Attempt, session: pykka.ActorRef[Any]
     ) -> None:
         super().__init__()
         self._gateway = gateway
@@ -57,13 +66,25 @@ class ConnectWorker(GenServer):
         """Connect: after the supervisor's start is acknowledged, before any message."""
         try:
             transport = self._gateway.connect(self._model, timeout_s=self._timeout_s)
-        except Exception as error:  # noqa: BLE001 - the worker's edge: a failed attempt is the session's to judge
-            cast(self._session, LineFailed(self._attempt, error))
+        except BaseException as error:  # noqa: BLE001 - the worker's edge: a failed attempt is the session's to judge
+            cast(self._session, LineFailed(self._attempt, _mapped(error)))
             raise Exit(NORMAL) from None
         offer = self._session.ask(LineOffered(self._attempt, transport), block=False)
         assert isinstance(offer, Future)
         offer.add_done_callback(lambda answer: _close_unless_taken(answer, transport))
         raise Exit(NORMAL)
+
+
+def _mapped(error: BaseException) -> GatewayError:
+    """Return an error of the gateway's tree, whatever a gateway raised."""
+    if isinstance(error, GatewayError):
+        return error
+    mapped = ConnectError(f"the gateway's connect() raised {type(error).__name__}", recoverable=False)
+    if isinstance(error, Exception):
+        mapped.__cause__ = (
+            error  # a bug in the gateway. But what sys.exit() says in a key callable may be a secret.
+        )
+    return mapped
 
 
 def _close_unless_taken(answer: Future[Any], transport: Transport) -> None:

@@ -6,21 +6,32 @@ Starting never waits: the WorkerSupervisor's answer comes back as a :class:`Work
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal
 
 import pykka
 
 from ..supervision import BRUTAL_KILL, ChildSpec, Future, GenServer, StartChild, TerminateChild, cast, monitor
 from .cancel_token import CancelToken
-from .connect_worker import ConnectWorker
+from .connect_worker import Attempt, ConnectWorker
 from .effects import OpenLine, StartTool, StopTool
 from .recipe import SessionRecipe
 from .tool_context import ToolContext
 from .tool_worker import ToolWorker
 
-Tag: TypeAlias = tuple[str, str | int]
-
 KILL_GRACE_S = 0.1  # a tool that does not look at its token is abandoned after this
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Names a worker of one incarnation: the next one inherits news of it, and must not take it for its own.
+
+    Attributes:
+        key: an attempt's number, or a call_id.
+    """
+
+    kind: Literal["line", "tool"]
+    key: str | int
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +49,9 @@ class Crew:
     Args:
         recipe: the session's.
         supervisor: the WorkerSupervisor's StableRef.
-        me: the session's incarnation: answers and Downs are for it alone.
+        me: the session's incarnation: answers are for it alone.
         session: the session's StableRef: what workers find out is for whichever incarnation is there.
+        incarnation: which one this is.
     """
 
     def __init__(
@@ -48,39 +60,43 @@ class Crew:
         supervisor: pykka.ActorRef[Any],
         me: pykka.ActorRef[Any],
         session: pykka.ActorRef[Any],
+        incarnation: int,
     ) -> None:
         self._recipe = recipe
         self._supervisor = supervisor
         self._me = me
         self._session = session
+        self._incarnation = incarnation
         self._attempt = 0
         self._tokens: dict[str, CancelToken] = {}
-        self._refs: dict[Tag, pykka.ActorRef[Any]] = {}
+        self._refs: dict[Tag, pykka.ActorRef[Any]] = {}  # entered in the supervisor's thread
+        self._dismissed = False
 
     def connect(self, effect: OpenLine) -> None:
         """Start a connection attempt."""
         self._attempt = effect.attempt
         recipe = self._recipe
-        args = (recipe.gateway, recipe.model, effect.timeout_s, effect.attempt, self._session)
-        self._start(("line", effect.attempt), ConnectWorker, args)
+        attempt = Attempt(self._incarnation, effect.attempt)
+        args = (recipe.gateway, recipe.model, effect.timeout_s, attempt, self._session)
+        self._start(self._tag("line", effect.attempt), ConnectWorker, args)
 
     def stop_connecting(self, attempt: int) -> None:
         """Give an attempt up, if it is still at work."""
-        self._end(("line", attempt))
+        self._end(self._tag("line", attempt))
 
     def start_tool(self, effect: StartTool) -> None:
         """Start a tool call."""
         token = self._tokens[effect.call_id] = CancelToken()
         context = ToolContext(effect.call_id, effect.name, self._recipe.session_id, effect.turn_id, token)
         args = (self._recipe.tools[effect.name], effect.arguments, context, self._session)
-        self._start(("tool", effect.call_id), ToolWorker, args)
+        self._start(self._tag("tool", effect.call_id), ToolWorker, args)
 
     def stop_tool(self, effect: StopTool) -> None:
         """Cancel a tool call and end its worker."""
         token = self._tokens.pop(effect.call_id, None)
         if token is not None:
             token.cancel(effect.reason)
-        self._end(("tool", effect.call_id))
+        self._end(self._tag("tool", effect.call_id))
 
     def done(self, call_id: str) -> None:
         """A tool call has its outcome."""
@@ -88,34 +104,36 @@ class Crew:
 
     def started(self, started: WorkerStarted) -> object | None:
         """The supervisor answered. Returns why there is no worker, None if there is one."""
+        tag = started.tag
         if started.ref is None:
             return started.error or "not started"
-        kind, key = started.tag
-        if key == self._attempt if kind == "line" else key in self._tokens:
-            self._refs[started.tag] = started.ref
-            monitor(started.ref, self._me, started.tag)
+        if tag.key == self._attempt if tag.kind == "line" else tag.key in self._tokens:
+            # By the way its own news takes, and so behind it: the StableRef holds messages until the session's start is known.
+            monitor(started.ref, self._session, tag)
         else:
-            self._terminate(started.ref)  # it was called off, or is done, before we heard of its start
+            self._end(tag)  # it was called off, or is done, before we heard of its start
         return None
 
     def down(self, tag: Tag) -> None:
         """A worker ended."""
         self._refs.pop(tag, None)
 
-    def cancel_tools(self, reason: str) -> None:
-        """Tell all running tools to stop; from any thread."""
+    def dismiss(self, reason: str) -> None:
+        """End everybody, and hire nobody any more; from any thread."""
+        self._dismissed = True
         for token in list(self._tokens.values()):
             token.cancel(reason)
-
-    def dismiss(self, reason: str) -> None:
-        """End everybody."""
-        self.cancel_tools(reason)
         for tag in list(self._refs):
             self._end(tag)
 
+    def _tag(self, kind: Literal["line", "tool"], key: str | int) -> Tag:
+        return Tag(kind, key, self._incarnation)
+
     def _start(self, tag: Tag, actor: type[GenServer], args: tuple[Any, ...]) -> None:
+        if self._dismissed:
+            return  # a zombie woke up
         spec = ChildSpec(
-            f"{tag[0]} {tag[1]}",
+            f"{tag.kind} {tag.key}",
             actor,
             args,
             restart="temporary",
@@ -124,8 +142,18 @@ class Crew:
         )
         answer = self._supervisor.ask(StartChild(spec), block=False)
         assert isinstance(answer, Future)
-        me = self._me
-        answer.add_done_callback(lambda future: cast(me, _started(tag, future)))
+        answer.add_done_callback(lambda future: self._answered(tag, future))
+
+    def _answered(self, tag: Tag, answer: Future[Any]) -> None:
+        """Note the worker and tell the session; in the supervisor's thread."""
+        error = answer.exception()
+        if error is None:
+            self._refs[tag] = answer.get()
+        if self._dismissed:
+            self._end(
+                tag
+            )  # after it was noted: either we see the dismissal, or whoever dismisses sees the worker
+        cast(self._me, WorkerStarted(tag, self._refs.get(tag), error))
 
     def _end(self, tag: Tag) -> None:
         ref = self._refs.pop(tag, None)
@@ -134,8 +162,3 @@ class Crew:
 
     def _terminate(self, ref: pykka.ActorRef[Any]) -> None:
         self._supervisor.ask(TerminateChild(ref), block=False)
-
-
-def _started(tag: Tag, answer: Future[Any]) -> WorkerStarted:
-    error = answer.exception()
-    return WorkerStarted(tag, answer.get() if error is None else None, error)

@@ -9,8 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-import pykka
-
+from ..supervision import StableRef
 from .events import SessionClosed
 from .session_log import MemorySessionLog, SessionLog
 from .subscribers import Subscribers
@@ -24,14 +23,16 @@ class SessionEntry:
         ref: the session's StableRef, once its supervisor has started it.
         connected: whether ``connect()`` has handed the session out.
         starts: how many incarnations there were.
+        failure: what ended it, if something did: whoever still waits for ``connect()`` may ask too late to hear it from the actor.
     """
 
     session_id: str
     subscribers: Subscribers
     log: SessionLog = field(default_factory=MemorySessionLog)
-    ref: pykka.ActorRef[Any] | None = None
+    ref: StableRef[Any] | None = None
     connected: bool = False
     starts: int = 0
+    failure: Exception | None = None
 
 
 class Directory:
@@ -57,12 +58,25 @@ class Directory:
         with self._lock:
             return list(self._entries.values())
 
-    def forget(self, session_id: str, closed: SessionClosed) -> None:
-        """The session is over: end its subscribers, if nobody has yet, and drop the entry."""
+    def started(self, session_id: str, ref: StableRef[Any]) -> bool:
+        """Note a session's StableRef. Returns False if nobody wants it any more: then it must be ended."""
+        with self._lock:
+            entry = self._entries.get(session_id)
+            if entry is not None:
+                entry.ref = ref
+            return entry is not None
+
+    def forget(self, session_id: str, closed: SessionClosed) -> SessionEntry | None:
+        """The session is over: end its subscribers, if nobody has yet, and drop the entry.
+
+        Returns:
+            The entry, None if it was dropped already. If it has a ``ref``, its start was noted before.
+        """
         with self._lock:
             entry = self._entries.pop(session_id, None)
         if entry is not None:
             entry.subscribers.close(closed)
+        return entry
 
     def close_all(self, closed: SessionClosed) -> None:
         """The broker's tree is over: end every session that is left."""

@@ -15,6 +15,7 @@ from typing import Any, cast
 from ..gateway.client_events import InputAudioBufferAppend
 from ..gateway.errors import ConnectError, LineClosed, ProtocolError, SendBufferFull
 from ..supervision import (
+    KILLED,
     Down,
     Exit,
     ExitReason,
@@ -98,10 +99,12 @@ class SessionActor(GenServer):
         """Begin where the log ends; connecting is a ConnectWorker's work."""
         entry = self._entry
         self._publish = entry.subscribers.publisher()
-        crew = self._crew = Crew(self._recipe, self._workers, self.actor_ref, self._stable_ref)
-        self._began = True
         restarts = entry.starts
         self._incarnation = entry.starts = restarts + 1
+        crew = self._crew = Crew(
+            self._recipe, self._workers, self.actor_ref, self._stable_ref, self._incarnation
+        )
+        self._began = True
         self._core = build_core(self._recipe, recall(entry.log.read()), restarts)
         self._receive = self._core.receive
         self._performers: dict[type[Any], Callable[[Any], object]] = {
@@ -136,7 +139,13 @@ class SessionActor(GenServer):
         if line is not None:
             line.abort()
         if self._began:
-            self._crew.cancel_tools("session_closed")
+            self._crew.dismiss("session_closed")
+
+    def _wind_down(self, reason: ExitReason) -> None:
+        """After a kill nobody calls ``terminate``: the socket has to be closed here."""
+        super()._wind_down(reason)
+        if reason is KILLED and self._line is not None:
+            self._line.drop()
 
     # -- messages
 
@@ -156,12 +165,13 @@ class SessionActor(GenServer):
             case LineOffered():
                 return self._take_line(message)
             case LineFailed(attempt, error):
-                self._perform(self._core.connect_failed(attempt, error, self._now()))
+                if attempt.incarnation == self._incarnation:
+                    self._perform(self._core.connect_failed(attempt.number, error, self._now()))
             case ToolDone(outcome):
                 self._tool_finished(outcome)
             case WorkerStarted():
                 self._worker_started(message)
-            case Down(tag, _, reason):
+            case Down(Tag() as tag, _, reason):
                 self._worker_down(tag, reason)
             case cmd.Subscribe(subscriber):
                 self._entry.subscribers.add(subscriber)
@@ -232,10 +242,13 @@ class SessionActor(GenServer):
         self._settle()
 
     def _take_line(self, offer: LineOffered) -> bool:
-        taken, effects = self._core.connected(offer.attempt, self._now())
+        attempt = offer.attempt
+        if attempt.incarnation != self._incarnation:
+            return False
+        taken, effects = self._core.connected(attempt.number, self._now())
         if taken:
             mailbox = cast(SelectableMailbox, self._mailbox)
-            self._line = Line(offer.attempt, offer.transport, mailbox, self._send_after, self._now)
+            self._line = Line(attempt.number, offer.transport, mailbox, self._send_after, self._now)
             self._on_line(Line.service)
             self._perform(effects)
             self._pump()  # over TLS, what came with the upgrade is where no poll sees it
@@ -254,20 +267,23 @@ class SessionActor(GenServer):
     # -- workers
 
     def _worker_started(self, started: WorkerStarted) -> None:
+        if started.tag.incarnation != self._incarnation:
+            return  # inherited; whoever asked for it has dismissed it
         refused = self._crew.started(started)
         if refused is not None:
             self._worker_down(started.tag, refused)
 
     def _worker_down(self, tag: Tag, reason: object) -> None:
         """A worker's end comes behind what it told us, so whatever it left open failed."""
+        if tag.incarnation != self._incarnation:
+            return
         self._crew.down(tag)
-        kind, key = tag
-        if kind == "tool":
+        if tag.kind == "tool":
             detail = f"{type(reason).__name__}: {reason}"
-            self._tool_finished(ToolOutcome.failed(str(key), "", "crashed", detail=detail))
+            self._tool_finished(ToolOutcome.failed(str(tag.key), "", "crashed", detail=detail))
         else:
             error = ConnectError(f"the connection attempt died: {reason}")
-            self._perform(self._core.connect_failed(int(key), error, self._now()))
+            self._perform(self._core.connect_failed(int(tag.key), error, self._now()))
 
     def _tool_finished(self, outcome: ToolOutcome) -> None:
         self._crew.done(outcome.call_id)
@@ -328,6 +344,7 @@ class SessionActor(GenServer):
 
     def _note_finish(self, effect: Finish) -> None:
         self._finish = effect
+        self._entry.failure = effect.error
         error = effect.error or SessionGone()
         for reply in self._replies.values():
             reply.set_exception(error)
