@@ -14,6 +14,7 @@ from ..gateway.config import Config
 from ..gateway.errors import GatewayError
 from ..gateway.provider import Gateway
 from ..supervision import (
+    ActorDown,
     ChildSpec,
     Down,
     ExitReason,
@@ -148,19 +149,22 @@ class BrokerActor(GenServer):
             shutdown=config.close_timeout_s,
             mailbox="keep",
         )
-        self._then(self._sessions, StartChild(spec), lambda answer: _Started(session_id, answer))
+        self._then(self._sessions, StartChild(spec), lambda answer: self._note_start(session_id, answer))
+
+    def _note_start(self, session_id: str, answer: Future[Any]) -> _Started:
+        """In the SessionSupervisor's thread: this incarnation of the broker may be gone before it reads the answer."""
+        if answer.exception() is None and not self._directory.started(session_id, answer.get()):
+            self._sessions.ask(TerminateChild(answer.get()), block=False)
+        return _Started(session_id, answer)
 
     def _started(self, session_id: str, answer: Future[Any]) -> None:
         error = answer.exception()
         if error is not None:
             self._refuse(session_id, error)
-            return
-        entry = self._directory.get(session_id)
-        ref: StableRef[Any] = answer.get()
-        if entry is None:  # closed meanwhile
-            self._sessions.ask(TerminateChild(ref), block=False)
-            return
-        entry.ref = ref
+        else:
+            self._await_open(session_id, answer.get())
+
+    def _await_open(self, session_id: str, ref: StableRef[Any]) -> None:
         self._then(ref, AwaitOpen(), lambda opened: _Opened(session_id, opened))
 
     def _opened(self, session_id: str, answer: Future[Any]) -> None:
@@ -168,9 +172,15 @@ class BrokerActor(GenServer):
         error = answer.exception()
         if entry is None or entry.ref is None:
             return
+        if isinstance(error, ActorDown) and entry.ref.state != "stopped":
+            self._await_open(
+                session_id, entry.ref
+            )  # it crashed while connecting: its next incarnation goes on
+            return
         if error is not None:
+            failure = entry.failure or error  # it may have ended before our question came
             # The caller hears of it when nothing is left of the attempt.
-            self._then(self._sessions, TerminateChild(entry.ref), lambda _: _Gone(session_id, error))
+            self._then(self._sessions, TerminateChild(entry.ref), lambda _: _Gone(session_id, failure))
             return
         entry.connected = True
         monitor(entry.ref, self.actor_ref, session_id)
@@ -199,10 +209,10 @@ class BrokerActor(GenServer):
         self._directory.forget(session_id, closed)
 
     def _give_up(self, entry: SessionEntry) -> None:
-        if entry.ref is not None:
-            self._sessions.ask(TerminateChild(entry.ref), block=False)
         lost = "the broker crashed while the session was connecting"
         self._directory.forget(entry.session_id, SessionClosed("error", "broker_crashed", lost))
+        if entry.ref is not None:
+            self._sessions.ask(TerminateChild(entry.ref), block=False)
 
     def _then(self, ref: StableRef[Any], message: object, follow_up: Callable[[Future[Any]], object]) -> None:
         """Ask, and get the answer as a message of one's own."""
