@@ -36,7 +36,7 @@ from .reply_gate import ReplyGate
 from .session_log import ItemRecorded
 from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
 from .tool_outcome import ToolOutcome
-from .turns import Turn, Turns
+from .turns import CallDraft, Turn, Turns
 
 LOW_LIMIT = 0.1
 
@@ -55,7 +55,6 @@ class Conversation:
         self._items: list[Item] = []
         self._line: int | None = None
         self._names_conversations = False
-        self._cut_next = False
         self._rounds = 0
 
     def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
@@ -97,7 +96,6 @@ class Conversation:
     def line_down(self) -> Effects:
         """The line is lost: turns in the making end here; tools go on, their outputs wait."""
         self._line = None
-        self._cut_next = False
         effects: list[Effect] = []
         for turn in self._turns.drop_all():
             if not turn.interrupted:
@@ -128,11 +126,13 @@ class Conversation:
         streaming = self._turns.streaming()
         effects: list[Effect] = []
         for turn in streaming:
+            if reason == "manual":
+                effects.append(self._cancel(turn))
             effects += self._cut(turn, reason)
         for turn_id in self._batches.open_turns():
             effects += self._interrupt_tools(turn_id, reason)
-        if not streaming and reason == "manual" and self._gate.create_in_flight:
-            self._cut_next = True
+        if not streaming and reason == "manual":
+            self._gate.cut()
         return effects
 
     def tool_finished(self, outcome: ToolOutcome) -> Effects:
@@ -147,65 +147,87 @@ class Conversation:
 
     def reply_timed_out(self) -> Effects:
         """No response came to our create."""
-        self._cut_next = False
         return self._gate.timed_out()
 
     def stop_tools(self, reason: str) -> Effects:
         """End all tools: the session is over."""
         return self._batches.drop_all(reason)
 
-    def refused(self, event_id: str, code: str | None) -> tuple[bool, str | None, Effects]:
+    def refused(self, event_id: str | None, code: str | None) -> tuple[bool, str | None, Effects]:
         """The server refused an event. Returns whether that is dealt with, the item it was about, and effects."""
         handled, effects = self._gate.rejected(event_id, code)
-        item_id = event_id.removeprefix(ITEM_EVENT) if event_id.startswith(ITEM_EVENT + "item") else None
+        item_id = (event_id or "").removeprefix(ITEM_EVENT)
+        item = next((item for item in self._items if item.id == item_id), None)
+        if item is None:
+            return handled, None, effects
+        if item.role == "user":
+            self._items.remove(item)
+            effects = [*effects, *self._gate.withdraw(item_id)]
         return handled, item_id, effects
 
     # -- server events
 
     def _response_created(self, event: wire.ResponseCreated, _now: float) -> Effects:
-        response = event.response
-        if self._turns.known(response.id):
+        if self._turns.known(event.response.id):
             return NOTHING
+        return self._begin(event.response)
+
+    def _begin(self, response: Response, *, over: bool = False) -> Effects:
+        """A response began; ``over``: and is over as well, so that there is nothing left to cancel."""
+        started = AssistantTurnStarted(response.id)
         if not self._is_default(response):
             self._turns.begin(response.id, default=False)
-            return [AssistantTurnStarted(response.id)]
-        late, effects = self._gate.created(response.id)
-        turn = self._turns.begin(response.id, default=True, hidden=late)
-        if late:
-            return [*effects, self._cancel(turn)]
-        effects = [*effects, AssistantTurnStarted(response.id)]
-        if self._cut_next:
-            self._cut_next = False
-            effects += self._cut(turn, "manual")
-        return effects
+            return [started]
+        fate, effects = self._gate.created(response)
+        turn = self._turns.begin(response.id, default=True, hidden=fate == "late")
+        cancel = [self._cancel(turn)] if fate != "shown" and not over else []
+        match fate:
+            case "late":
+                return [*effects, *cancel]
+            case "cut":
+                return [*effects, started, *cancel, *self._cut(turn, "manual")]
+            case "shown":
+                return [*effects, started]
 
     def _response_done(self, event: wire.ResponseDone, _now: float) -> Effects:
         response = event.response
-        repeated = self._turns.known(response.id)
-        turn = self._turns.finish(response)
-        if turn is None:
-            # Without a response.created (around interruptions) it may still be what the gate waits for.
-            return NOTHING if repeated else self._gate.done(response.id)
-        status: TurnStatus = "cancelled" if turn.interrupted else _status(response)
-        runnable = [call for call in turn.calls.values() if call.completed]
-        if status != "completed" or not turn.default:
-            runnable = []
+        if self._turns.finished(response.id):
+            return NOTHING
         effects: list[Effect] = []
+        if not self._turns.known(response.id):  # around interruptions there may be no response.created
+            effects += self._begin(response, over=True)
+        turn, said = self._turns.finish(response)
+        effects += said
+        status: TurnStatus = "cancelled" if turn.interrupted else _status(response)
+        runnable = self._runnable(turn, response)
         if turn.announced:
-            effects += self._report(turn, response, status, {call.call_id for call in runnable})
+            runs = {call.call_id for call in runnable}
+            effects += self._report(turn, response, status, runs)
         if turn.default and not turn.interrupted:
             effects += self._remember(turn)
         if runnable:
             self._rounds += 1
-            effects += self._batches.start(turn.turn_id, runnable, self._line or 0)
+            effects += self._batches.start(
+                turn.turn_id, runnable, self._line or 0, interrupted=turn.interrupted
+            )
         if turn.default:
             effects += self._gate.done(response.id, carry=bool(runnable))
         if self._batches.ready(turn.turn_id):
             effects += self._submit(turn.turn_id)
-        return effects
+        return [*effects, *self._gate.proceed()]
+
+    def _runnable(self, turn: Turn, response: Response) -> list[CallDraft]:
+        """The calls that get an output: all that were completed, dropped ones and those of a hidden response excepted."""
+        if _status(response) != "completed" or not turn.default or not turn.announced:
+            return []
+        if turn.interrupted and self._config.on_interrupt == "drop" and not self._config.settle_dropped_calls:
+            return []
+        return [
+            call for call in turn.calls.values() if call.completed and not self._batches.holds(call.call_id)
+        ]
 
     def _report(self, turn: Turn, response: Response, status: TurnStatus, runs: set[str]) -> list[Effect]:
-        skipped = [call for call in turn.calls.values() if call.call_id not in runs]
+        skipped = [call for call in turn.calls.values() if call.announced and call.call_id not in runs]
         why = "incomplete" if status == "completed" else status
         effects = fail_all(turn.turn_id, skipped, why, f"the call did not run: its response is {why}")
         if status == "failed":
@@ -235,12 +257,12 @@ class Conversation:
         return NOTHING
 
     def _speech_started(self, event: wire.InputAudioBufferSpeechStarted, _now: float) -> Effects:
-        self._gate.speech_started()
         self._rounds = 0
+        held = self._gate.speech_started()
         started = UserSpeechStarted(event.audio_start_ms or 0.0, event.item_id)
         if not self._config.vad_interrupts:
-            return [started]
-        return [started, *self.interrupt("barge_in")]
+            return [started, *held]
+        return [started, *held, *self.interrupt("barge_in")]
 
     def _speech_stopped(self, event: wire.InputAudioBufferSpeechStopped, _now: float) -> Effects:
         return [UserSpeechStopped(event.audio_end_ms or 0.0, event.item_id), *self._gate.speech_stopped()]
@@ -248,8 +270,7 @@ class Conversation:
     # -- steps
 
     def _cut(self, turn: Turn, reason: InterruptReason) -> list[Effect]:
-        cancel: list[Effect] = [self._cancel(turn)] if reason == "manual" else []
-        return [*cancel, self._turns.interrupt(turn, reason), *self._gate.interrupted(turn.turn_id)]
+        return [self._turns.interrupt(turn, reason), *self._gate.interrupted(turn.turn_id)]
 
     def _cancel(self, turn: Turn) -> Send:
         return Send(ResponseCancel(response_id=turn.turn_id, event_id=self._new_id("event")))

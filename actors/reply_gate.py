@@ -3,34 +3,50 @@
 A provider holds one response at a time in the default conversation. So asks are collected, and one create goes out when
 nothing is active and none is unacknowledged; a response covers the asks that were in the conversation when it began.
 
-Source: the session contract, statements 1, 7 and 8; protocol reference A.8 ("one active response per conversation").
+Which response a create made is told by its metadata, where the provider gives that back; by order where it does not.
+
+Source: the session contract, statements 1, 7 and 8; protocol reference A.8 ("one active response per conversation", metadata).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from ..gateway import codes
-from ..gateway.client_events import ResponseCreate
+from ..gateway.client_events import ResponseCreate, ResponseParams
+from ..gateway.wire_types import Response
 from .effects import Effect, Effects, Record, Send, StartTimer, StopTimer
 from .events import Error
 from .session_log import ReplyAsked, ReplySettled
 
 TIMER = "reply"
+_REMEMBERED = 16  # creates that timed out
+CREATE_ID = "client_event_id"  # the metadata key that holds the create's event id
+
+Fate: TypeAlias = Literal["shown", "late", "cut"]
+"""What becomes of a response that begins: late ones came after their timeout, cut ones were interrupted before they began."""
 
 
 @dataclass(slots=True)
 class _Create:
-    """A ``response.create`` that the server has not acknowledged."""
+    """A ``response.create`` that the server has not acknowledged.
+
+    Attributes:
+        cut: the asks there were when it was interrupted; None if it was not.
+        doubted: a response was taken for a late one since this was sent; it may have been this one's.
+    """
 
     event_id: str
     asks: frozenset[str]
+    cut: frozenset[str] | None = None
+    doubted: bool = False
 
 
 @dataclass(slots=True)
 class _Active:
-    """The response that the default conversation is busy with."""
+    """The response that the default conversation is busy with; without id while we know of it by a refusal alone."""
 
     response_id: str | None
     covers: set[str] = field(default_factory=set[str])
@@ -49,80 +65,121 @@ class ReplyGate:
         self._carried: dict[str, set[str]] = {}  # turn id -> asks that wait for the outputs of its tools
         self._create: _Create | None = None
         self._active: _Active | None = None
-        self._abandoned = 0
-        self._user_has_floor = False
+        self._abandoned: list[str] = []  # creates that timed out, oldest first
+        self._names_creates = False  # the provider gives a response the metadata of its create
+        self._speaking = False
+        self._reply_due = False  # the user has spoken, and the server replies by itself
+        self._armed = False
         self._up = False
-
-    @property
-    def create_in_flight(self) -> bool:
-        """A create was sent and no response has answered it yet."""
-        return self._create is not None
 
     def restore(self, open_asks: tuple[str, ...]) -> None:
         """Take over the asks that an earlier incarnation left open."""
         self._asks = dict.fromkeys(open_asks, False)
+
+    # -- asks
 
     def ask(self, ask_id: str, *, instead_of: str | None = None) -> Effects:
         """Want a reply. ``instead_of`` names a turn whose carried asks this one stands for."""
         self._asks[ask_id] = False
         carried = tuple(self._carried.pop(instead_of, ())) if instead_of is not None else ()
         settled = [Record(ReplySettled(carried))] if carried else []
-        return [Record(ReplyAsked(ask_id)), *settled, *self._next()]
+        return [Record(ReplyAsked(ask_id)), *settled, *self.proceed()]
 
     def arrived(self, item_id: str) -> None:
         """The server shows this item in the conversation."""
         if item_id in self._asks:
             self._asks[item_id] = True
 
-    def created(self, response_id: str) -> tuple[bool, Effects]:
-        """A default response began. Returns whether it is too late for its asker and must be hidden, and effects."""
-        create, self._create = self._create, None
-        # Responses come in the order of their creates; under VAD the server makes some of its own, so none is taken for late.
-        late = self._abandoned > 0 and not self._vad_replies
-        if late:
-            self._abandoned -= 1
-            self._create = create
-            self._active = _Active(response_id)
-            return True, ()
-        arrived = {ask for ask, shown in self._asks.items() if shown}
-        sent = create.asks if create else frozenset[str]()
-        self._active = _Active(
-            response_id, arrived | sent, create.event_id if create else None, sent - arrived
-        )
-        self._user_has_floor = False
-        return False, [StopTimer(TIMER)]
-
-    def done(self, response_id: str, *, carry: bool = False) -> Effects:
-        """A response is over. ``carry``: its asks wait for the outputs of its tools."""
-        active = self._active
-        if active is None or (active.response_id is not None and active.response_id != response_id):
-            return ()
-        self._active = None
-        if carry:
-            for ask in active.covers:
-                self._asks.pop(ask, None)
-            self._carried[response_id] = active.covers
-            return self._next()
-        return [*self._settle(active.covers), *self._next()]
+    def withdraw(self, ask_id: str) -> Effects:
+        """What asked for a reply was refused: nobody waits for one."""
+        return self._settle({ask_id}) if ask_id in self._asks else ()
 
     def drop(self, turn_id: str) -> Effects:
         """The outputs of this turn's tools will not be submitted: its asks are settled."""
         return self._settle(self._carried.pop(turn_id, set[str]()))
 
-    def rejected(self, event_id: str, code: str | None) -> tuple[bool, Effects]:
+    # -- responses
+
+    def created(self, response: Response) -> tuple[Fate, Effects]:
+        """A default response began. Returns what becomes of it, and effects."""
+        create, create_id = self._create, _create_id(response)
+        self._names_creates = self._names_creates or create_id is not None
+        self._reply_due = False
+        if self._is_late(create_id):
+            self._active = _Active(response.id)
+            return "late", ()
+        arrived = {ask for ask, shown in self._asks.items() if shown}
+        if create is None or (self._names_creates and create_id != create.event_id):
+            self._active = _Active(response.id, arrived)  # the server's own
+            return "shown", [] if create is not None else self._disarm()
+        self._create = None
+        if create_id is not None:
+            self._abandoned.clear()  # responses come in the order of their creates: older ones will not come any more
+        unsure = frozenset[str]() if create_id is not None else create.asks - arrived
+        covers = arrived | create.asks
+        if create.cut is not None:
+            covers &= create.cut  # who asked after the interruption still waits
+        self._active = _Active(response.id, covers, create.event_id, unsure)
+        return "shown" if create.cut is None else "cut", self._disarm()
+
+    def _is_late(self, create_id: str | None) -> bool:
+        if create_id is not None:
+            late = create_id in self._abandoned
+            if late:
+                del self._abandoned[: self._abandoned.index(create_id) + 1]
+            return late
+        # Under VAD the server makes responses of its own, so that without metadata none can be taken for late.
+        if not self._abandoned or self._names_creates or self._vad_replies:
+            return False
+        del self._abandoned[0]
+        if self._create is not None:
+            self._create.doubted = True
+        return True
+
+    def done(self, response_id: str, *, carry: bool = False) -> Effects:
+        """A response is over; ``proceed`` comes next. ``carry``: its asks wait for the outputs of its tools."""
+        active = self._active
+        if active is None or (active.response_id is not None and active.response_id != response_id):
+            return ()
+        self._active = None
+        if not carry:
+            return self._settle(active.covers)
+        for ask in active.covers:
+            self._asks.pop(ask, None)
+        self._carried[response_id] = active.covers
+        return ()
+
+    def rejected(self, event_id: str | None, code: str | None) -> tuple[bool, Effects]:
         """The server refused an event of ours. Returns whether that is dealt with (else it is news), and effects."""
-        create, active = self._create, self._active
-        if create is not None and create.event_id == event_id:
+        create, active, raced = self._create, self._active, code == codes.ACTIVE_RESPONSE
+        if event_id in self._abandoned:
+            self._abandoned.remove(event_id)
+            return raced, ()
+        named = raced and event_id is None  # a provider that does not say which: it can only be a create
+        if create is not None and (named or create.event_id == event_id):
             self._create = None
-            if code == codes.ACTIVE_RESPONSE:
-                if active is None:
-                    self._active = _Active(None)  # some response is; the next done that comes lets us go on
-                return True, [StopTimer(TIMER)]
-            return False, [StopTimer(TIMER), *self._settle(create.asks), *self._next()]
-        if active is not None and active.event_id == event_id and code == codes.ACTIVE_RESPONSE:
+            if raced:
+                return True, self._race_lost(create)
+            return False, [*self._disarm(), *self._settle(create.asks), *self.proceed()]
+        if active is not None and raced and (named or active.event_id == event_id):
             active.covers -= active.unsure
-            return True, ()
-        return False, ()
+        return raced, ()
+
+    def _race_lost(self, create: _Create) -> list[Effect]:
+        """Another response was there first: ask again after it, for those it does not cover."""
+        settled = self._settle(create.asks & create.cut) if create.cut is not None else []
+        if self._active is not None:
+            return [*self._disarm(), *settled]
+        # Some response is active. It will be done, created or not; if not, the timer says so.
+        self._active = _Active(None, event_id=create.event_id, unsure=create.asks)
+        return [self._arm(), *settled]
+
+    # -- interruptions
+
+    def cut(self) -> None:
+        """The user does not want the response that was asked for and has not begun."""
+        if self._create is not None and self._create.cut is None:
+            self._create.cut = frozenset(self._asks)
 
     def interrupted(self, response_id: str) -> Effects:
         """The user cut this response off: nobody waits for its answer any more."""
@@ -132,54 +189,88 @@ class ReplyGate:
         covers, active.covers = active.covers, set()
         return self._settle(covers)
 
+    # -- time and speech
+
     def timed_out(self) -> Effects:
         """No response came in time."""
-        if self._create is None:
-            self._user_has_floor = False
-            return self._next()
-        create, self._create = self._create, None
-        self._abandoned += 1
+        self._armed = False
+        create, active = self._create, self._active
+        if create is not None:
+            self._create = None
+            if not create.doubted:
+                self._abandoned = [*self._abandoned, create.event_id][-_REMEMBERED:]
+            return self._give_up(create.event_id, create.asks)
+        if active is not None and active.response_id is None:
+            self._active = None
+            return self._give_up(active.event_id, active.unsure)
+        self._reply_due = False
+        return self.proceed()
+
+    def _give_up(self, event_id: str | None, asks: frozenset[str]) -> list[Effect]:
         error = Error(
             "response_timeout",
             f"no response within {self._timeout_s} s: ask again",
             recoverable=True,
-            event_id=create.event_id,
+            event_id=event_id,
         )
-        return [error, *self._settle(create.asks), *self._next()]
+        return [error, *self._settle(asks), *self.proceed()]
 
-    def speech_started(self) -> None:
+    def speech_started(self) -> Effects:
         """The user speaks: nothing is asked for meanwhile."""
-        self._user_has_floor = True
+        waited, self._reply_due = self._reply_due, False
+        self._speaking = True
+        return self._disarm() if waited and not self._waits_for_server() else ()
 
     def speech_stopped(self) -> Effects:
         """The user is done. Under VAD the server replies by itself, and that reply comes first."""
-        if self._vad_replies:
-            return [StartTimer(TIMER, self._timeout_s)] if self._asks else ()
-        self._user_has_floor = False
-        return self._next()
+        self._speaking = False
+        self._reply_due = self._vad_replies
+        return self.proceed()
+
+    # -- the line
 
     def line_up(self) -> Effects:
         """The line works and the conversation is on it."""
         self._up = True
-        return self._next()
+        return self.proceed()
 
     def line_down(self) -> Effects:
         """Whatever was in flight is gone; who was not answered still wants a reply."""
-        if self._active is not None:
-            self._asks.update(dict.fromkeys(self._active.covers, False))
+        create, active = self._create, self._active
+        settled = self._settle(create.asks & create.cut) if create and create.cut is not None else []
+        if active is not None:
+            self._asks.update(dict.fromkeys(active.covers, False))
         self._asks = dict.fromkeys(self._asks, False)  # what tools are at work for waits for their outputs
         self._create = self._active = None
-        self._abandoned = 0
-        self._user_has_floor = self._up = False
-        return [StopTimer(TIMER)]
+        self._abandoned.clear()
+        self._speaking = self._reply_due = self._up = False
+        return [*self._disarm(), *settled]
 
-    def _next(self) -> list[Effect]:
-        busy = self._create is not None or self._active is not None or self._user_has_floor
-        if busy or not self._up or not self._asks:
+    # -- steps
+
+    def proceed(self) -> list[Effect]:
+        """Ask the provider, if somebody waits and nothing stands against it."""
+        if self._create is not None or self._active is not None or self._speaking or not self._up:
+            return []
+        if self._reply_due:
+            return [] if self._armed else [self._arm()]
+        if not self._asks:
             return []
         event_id = self._new_id("event")
         self._create = _Create(event_id, frozenset(self._asks))
-        return [Send(ResponseCreate(event_id=event_id)), StartTimer(TIMER, self._timeout_s)]
+        create = ResponseCreate(response=ResponseParams(metadata={CREATE_ID: event_id}), event_id=event_id)
+        return [Send(create), self._arm()]
+
+    def _waits_for_server(self) -> bool:
+        return self._create is not None or (self._active is not None and self._active.response_id is None)
+
+    def _arm(self) -> Effect:
+        self._armed = True
+        return StartTimer(TIMER, self._timeout_s)
+
+    def _disarm(self) -> list[Effect]:
+        self._armed = False
+        return [StopTimer(TIMER)]
 
     def _settle(self, asks: set[str] | frozenset[str]) -> list[Effect]:
         if not asks:
@@ -187,3 +278,9 @@ class ReplyGate:
         for ask in asks:
             self._asks.pop(ask, None)
         return [Record(ReplySettled(tuple(sorted(asks))))]
+
+
+def _create_id(response: Response) -> str | None:
+    """Return the event id of the create that made this response, if the provider says so."""
+    value = (response.metadata or {}).get(CREATE_ID)
+    return value if isinstance(value, str) else None

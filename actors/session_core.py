@@ -295,15 +295,12 @@ class SessionCore:
             if detail.event_id == self._greeting_id:
                 return self._lost(_refused(detail, None), now)
             return [StartTimer(REFUSED_TIMER, REFUSED_GRACE_S)]
-        item_id: str | None = None
-        effects: Effects = NOTHING
-        if detail.event_id:
-            refused = self._updates.refused(detail)
-            if refused is not None:
-                return refused
-            handled, item_id, effects = self._conversation.refused(detail.event_id, detail.code)
-            if handled:
-                return effects
+        refused = self._updates.refused(detail)
+        if refused is not None:
+            return refused
+        handled, item_id, effects = self._conversation.refused(detail.event_id or None, detail.code)
+        if handled:
+            return effects
         if codes.is_benign_error(detail.code, under_vad=self._config.vad_creates_response):
             return effects
         error = ServerError.from_detail(detail)

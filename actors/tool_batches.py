@@ -72,15 +72,27 @@ class ToolBatches:
         """The turns whose tools are still at work and were not interrupted."""
         return [batch.turn_id for batch in self._batches.values() if not batch.interrupted]
 
-    def start(self, turn_id: str, drafts: Collection[CallDraft], line: int) -> Effects:
-        """Begin a turn's calls: bad ones fail at once, the others wait for the runner's word."""
+    def holds(self, call_id: str) -> bool:
+        """Whether an output is due for this call; a second call of the same id cannot be answered beside it."""
+        return call_id in self._calls
+
+    def start(
+        self, turn_id: str, drafts: Collection[CallDraft], line: int, *, interrupted: bool = False
+    ) -> Effects:
+        """Begin a turn's calls: bad ones fail at once, the others wait for the runner's word.
+
+        ``interrupted``: the turn was cut off, but the model had completed its calls before it heard of that; under every
+        policy but ``submit`` they are answered without being run.
+        """
         calls = [_Call(draft) for draft in sorted(drafts, key=lambda draft: draft.output_index)]
-        batch = _Batch(turn_id, line, calls)
+        batch = _Batch(turn_id, line, calls, interrupted)
         self._batches[turn_id] = batch
         effects: list[Effect] = []
         for call in calls:
             self._calls[call.draft.call_id] = (batch, call)
             refusal = self._check(call)
+            if interrupted and self._policy != "submit":
+                refusal = ToolOutcome.failed(call.draft.call_id, call.draft.name, "cancelled")
             if refusal is not None:
                 effects += self._settle(batch, call, refusal)
         return [*effects, *self._admit()]
@@ -122,8 +134,9 @@ class ToolBatches:
             del self._calls[call.draft.call_id]
             last = self._new_id("item")
             draft = call.draft
+            call_item = draft.item_id or self._new_id("item")
             pair = (
-                function_call(draft.call_id, draft.name, draft.arguments or "{}", item_id=draft.item_id),
+                function_call(draft.call_id, draft.name, draft.arguments or "{}", item_id=call_item),
                 function_call_output(draft.call_id, outcome.output, item_id=last),
             )
             effects += [Record(ItemRecorded(item)) for item in pair]
@@ -178,7 +191,8 @@ class ToolBatches:
         waiting = [key for key, (_, call) in self._calls.items() if not call.running and call.outcome is None]
         running = sum(call.running for _, call in self._calls.values())
         effects: list[Effect] = []
-        for call_id in self._runner.admit(waiting, running) if waiting else ():
+        admitted = self._runner.admit(waiting, running) if waiting else ()
+        for call_id in dict.fromkeys(key for key in admitted if key in waiting):
             batch, call = self._calls[call_id]
             call.running = True
             draft = call.draft

@@ -26,7 +26,7 @@ from ..gateway.server_events import (
     ResponseOutputTextDone,
 )
 from ..gateway.wire_types import Item, Response
-from .effects import NOTHING, Effects
+from .effects import NOTHING, Effect, Effects
 from .events import (
     AssistantAudioDelta,
     AssistantText,
@@ -39,19 +39,25 @@ from .events import (
     ToolCallStarted,
 )
 
-_REMEMBERED = 64  # ids of finished turns, so that a second response.done is known for what it is
+_REMEMBERED = 1024  # ids of finished turns, so that a second response.done is known for what it is
 
 
 @dataclass(slots=True)
 class CallDraft:
-    """A tool call as the model writes it."""
+    """A tool call as the model writes it.
+
+    Attributes:
+        announced: a subscriber was told that it began.
+        completed: what the provider says of the item; None until it says anything.
+    """
 
     call_id: str
     name: str
     item_id: str | None
     output_index: int
     arguments: str = ""
-    completed: bool = False
+    announced: bool = False
+    completed: bool | None = None
 
 
 @dataclass(slots=True)
@@ -89,19 +95,31 @@ class Turns:
         """Whether this response is in the making or just finished."""
         return response_id in self._all or response_id in self._finished
 
-    def finish(self, response: Response) -> Turn | None:
-        """A response is over: forget it and return its turn, completed by what ``response.done`` lists."""
-        turn = self._all.pop(response.id, None)
-        if turn is None:
-            return None
-        self._visible.pop(response.id, None)
+    def finished(self, response_id: str) -> bool:
+        """Whether this response is over."""
+        return response_id in self._finished
+
+    def finish(self, response: Response) -> tuple[Turn, Effects]:
+        """A response is over: forget it and return its turn, completed by what ``response.done`` lists, and effects.
+
+        What no event of its own told (the text of a response that began unannounced, a call that only the list has) is told now.
+        """
+        turn = self._all.pop(response.id)
+        visible = self._visible.pop(response.id, None) is not None
         self._finished[response.id] = None
         while len(self._finished) > _REMEMBERED:
             self._finished.popitem(last=False)
+        effects: list[Effect] = []
         for index, item in enumerate(response.output):
             if item.type == "function_call":
-                self._complete_call(turn, item, index)
-        return turn
+                _complete_call(turn, item, index)
+            elif item.type == "message" and visible and (item.id or "") not in turn.said:
+                effects += _say(turn, item)
+        for call in turn.calls.values():
+            if visible and not call.announced:
+                call.announced = True
+                effects.append(ToolCallStarted(turn.turn_id, call.call_id, call.name, call.item_id))
+        return turn, effects
 
     def streaming(self) -> list[Turn]:
         """The visible turns of the default conversation, oldest first."""
@@ -176,9 +194,11 @@ class Turns:
             return NOTHING
         if item.call_id in turn.calls:
             return NOTHING
-        turn.calls[item.call_id] = CallDraft(item.call_id, item.name or "", item.id, event.output_index)
+        call = CallDraft(item.call_id, item.name or "", item.id, event.output_index)
+        turn.calls[item.call_id] = call
         if turn.interrupted:
             return NOTHING
+        call.announced = True
         return (ToolCallStarted(turn.turn_id, item.call_id, item.name or "", item.id),)
 
     def arguments_delta(self, event: ResponseFunctionCallArgumentsDelta, _now: float) -> Effects:
@@ -200,18 +220,33 @@ class Turns:
         """An output item is final; only a call with status completed may run."""
         turn = self._all.get(event.response_id)
         if turn is not None and event.item.type == "function_call":
-            self._complete_call(turn, event.item, event.output_index)
+            _complete_call(turn, event.item, event.output_index)
         return NOTHING
 
-    @staticmethod
-    def _complete_call(turn: Turn, item: Item, output_index: int) -> None:
-        if not item.call_id:
-            return
-        call = turn.calls.get(item.call_id)
-        if call is None:
-            call = CallDraft(item.call_id, item.name or "", item.id, output_index)
-            turn.calls[item.call_id] = call
-        call.output_index = output_index
-        call.name = item.name or call.name
-        call.arguments = item.arguments or call.arguments
+
+def _complete_call(turn: Turn, item: Item, output_index: int) -> None:
+    if not item.call_id:
+        return
+    call = turn.calls.get(item.call_id)
+    if call is None:
+        call = turn.calls[item.call_id] = CallDraft(item.call_id, "", item.id, output_index)
+    call.output_index = output_index
+    call.name = item.name or call.name
+    call.item_id = item.id or call.item_id
+    call.arguments = item.arguments or call.arguments
+    if item.status is not None:
         call.completed = item.status == "completed"
+    elif call.completed is None:
+        call.completed = True  # a provider that gives items no status says it by the response's
+
+
+def _say(turn: Turn, item: Item) -> list[Effect]:
+    effects: list[Effect] = []
+    for index, part in enumerate(item.content):
+        said = part.text if part.text is not None else part.transcript
+        if not said:
+            continue
+        turn.said.setdefault(item.id or "", []).append(said)
+        kind = AssistantText if part.text is not None else AssistantTranscript
+        effects.append(kind(turn.turn_id, said, item.id, index))
+    return effects
