@@ -225,8 +225,10 @@ class Subscribers:
             self._blame(sink, error)
 
     def _blame(self, sink: _Sink, error: BaseException) -> None:
-        if isinstance(error, pykka.ActorDeadError):
-            self.remove(sink.subscriber)
+        if isinstance(error, pykka.ActorDeadError) and isinstance(sink, _ActorSink):
+            self.remove(
+                sink.subscriber
+            )  # a function that met a dead actor lives: it is told on, and its error is logged
             return
         _log.error(
             "a subscriber raised %s",
