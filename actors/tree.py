@@ -17,6 +17,7 @@ from ..gateway.errors import ConfigError
 from ..gateway.openai import OpenAIGateway
 from ..gateway.provider import Gateway
 from ..supervision import (
+    NORMAL,
     ChildSpec,
     DynamicSupervisor,
     ExitReason,
@@ -25,6 +26,7 @@ from ..supervision import (
     Supervisor,
     WhichChild,
     call,
+    is_clean,
 )
 from .broker import BrokerActor, BrokerRecipe, runnable_tools
 from .directory import Directory
@@ -42,9 +44,11 @@ class Trunkline(Supervisor):
         super().__init__(*args, **options)
         self._directory = directory
 
-    def terminate(self, reason: ExitReason) -> None:
-        """All children are down: end the sessions that nobody could end."""
-        super().terminate(reason)
+    def _wind_down(self, reason: ExitReason) -> None:
+        """End the children, and then the sessions that nobody could end. After a failure the sessions hear of that."""
+        if reason is not NORMAL:  # only stop() ends a root normally
+            self._directory.close_all(_failed(reason))
+        super()._wind_down(reason)
         self._directory.close_all(SessionClosed("client"))
 
 
@@ -54,6 +58,20 @@ class WorkerSupervisor(DynamicSupervisor):
 
 class SessionSupervisor(DynamicSupervisor):
     """Supervises SessionActors; a session over its restart budget is given up alone."""
+
+    def __init__(self, *, directory: Directory, **options: Any) -> None:
+        super().__init__(**options)
+        self._directory = directory
+
+    def _wind_down(self, reason: ExitReason) -> None:
+        """Its end is its sessions': when it failed they did not end because anybody wanted it."""
+        if not is_clean(reason):
+            self._directory.close_all(_failed(reason))
+        super()._wind_down(reason)
+
+
+def _failed(reason: ExitReason) -> SessionClosed:
+    return SessionClosed("error", "supervisor_failed", f"the session's supervisor failed: {reason!r:.200}")
 
 
 class Broker:
@@ -97,6 +115,6 @@ def _children(recipe: BrokerRecipe, directory: Directory) -> list[ChildSpec]:
     """Describe the root's children, in start order."""
     return [
         ChildSpec("workers", WorkerSupervisor),
-        ChildSpec("sessions", SessionSupervisor, kwargs={"budget": "child"}),
+        ChildSpec("sessions", SessionSupervisor, kwargs={"budget": "child", "directory": directory}),
         ChildSpec("broker", BrokerActor, (recipe, directory, Sibling("sessions"), Sibling("workers"))),
     ]
