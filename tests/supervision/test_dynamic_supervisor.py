@@ -308,6 +308,7 @@ def test_a_restart_whose_start_hangs_is_an_attempt_that_failed(
     child = start_child(supervisor, "c", start=SometimesHanging, start_timeout_s=2.0, kill_grace_s=1.0)
     child.tell(ValueError("x"))
     assert started.wait(PATIENCE_S)
+    assert child.state == "restarting"
     held = child.ask("held", block=False)
     assert call(supervisor, WhichChild(child)).ref is RESTARTING
     clock.advance(2.0)

@@ -268,6 +268,53 @@ def test_a_timer_set_from_another_thread_wakes_a_waiting_mailbox(mailbox):
     thread.join(PATIENCE_S)
 
 
+def interposing(mailbox_class, when, act):
+    """A mailbox that does `act(mailbox)` once, at the moment when its owner stores what it has in hand and `when(it)`."""
+
+    class Interposing(mailbox_class):
+        _in_hand = None
+        _acted = False
+
+        @property
+        def _current(self):
+            return self._in_hand
+
+        @_current.setter
+        def _current(self, envelope):
+            if self._armed and not self._acted and when(envelope):
+                self._acted = True
+                act(self)
+            self._in_hand = envelope
+
+        _armed = False
+
+    mailbox = Interposing()
+    mailbox._armed = True
+    return mailbox
+
+
+def test_a_put_between_the_owners_look_at_the_queue_and_its_sleep_is_not_slept_over(new_mailbox):
+    mailbox = interposing(
+        new_mailbox, lambda envelope: envelope is None, lambda m: m.put(Envelope("just now"))
+    )
+    mailbox.send_after(PATIENCE_S, "far too late")
+    assert mailbox.get().message == "just now"
+
+
+def test_a_finalize_between_the_owners_look_at_the_queue_and_its_sleep_is_not_slept_over(new_mailbox):
+    mailbox = interposing(new_mailbox, lambda envelope: envelope is None, lambda m: m.finalize(KILLED))
+    mailbox.send_after(PATIENCE_S, "far too late")
+    assert mailbox.get().message != "far too late"
+
+
+def test_a_finalize_at_the_moment_a_message_is_taken_fails_it(new_mailbox):
+    mailbox = interposing(new_mailbox, lambda envelope: envelope is not None, lambda m: m.finalize(KILLED))
+    envelope = ask()
+    mailbox.put(envelope)
+    assert mailbox.get() is not envelope
+    assert reason_of(envelope) is KILLED
+
+
 @pytest.mark.usefixtures("switching")
 def test_put_racing_finalize_settles_every_ask_and_every_tell_exactly_once(new_mailbox):
     for _ in range(60):

@@ -91,9 +91,19 @@ def test_nothing_stale_is_reported_of_a_descriptor_that_is_not_watched_any_more(
     other = second_pair if first == Readable(pair[0].fileno()) else pair
     mailbox.unwatch_fd(other[0].fileno())  # it is known to be ready, and reported next
     mailbox.unwatch_fd(first.fd)
-    mailbox.put(Envelope("message"))
-    assert mailbox.get().message == "message"
-    mailbox.send_after(0.0, "timer")
+    mailbox.send_after(0.05, "timer")
+    assert mailbox.get().message == "timer"  # nothing stale comes before it
+
+
+def test_not_even_writable_is_stale_when_it_is_not_wanted_any_more(pair):
+    ours, theirs = pair
+    mailbox = SelectableMailbox()
+    mailbox.watch_fd(ours.fileno(), write=True)
+    theirs.send(b"x")
+    assert mailbox.get().message == Readable(ours.fileno())  # and that it is writable is known
+    ours.recv(1)
+    mailbox.watch_fd(ours.fileno())
+    mailbox.send_after(0.05, "timer")
     assert mailbox.get().message == "timer"
 
 

@@ -6,6 +6,7 @@ import threading
 
 import pykka
 import pytest
+from pykka._envelope import Envelope
 
 from trunkline.supervision import (
     KILLED,
@@ -115,6 +116,23 @@ def test_what_an_incarnation_had_queued_is_inherited_before_what_was_held(held, 
     assert [future.get(timeout=PATIENCE_S) for future in [*queued, newer]] == [0, 1, 2, "newer"]
     assert second_diary == ["start", 0, 1, 2, "newer"]
     kill(first)
+
+
+def test_what_was_held_already_is_newer_than_what_is_inherited(held, start_worker):
+    """A sender can meet the closed mailbox before its queue is handed over."""
+    diary = []
+    held.tell(("note", "newer"))
+    held._inherit([Envelope(("note", "older")), Envelope(("note", "old"))])
+    held._bind(start_worker(diary))
+    call(held, "sync")
+    assert diary == ["start", "older", "old", "newer"]
+
+
+def test_what_a_child_that_is_gone_had_queued_is_refused(held):
+    future = Future()
+    held._end(SHUTDOWN)
+    held._inherit([Envelope("late", reply_to=future)])
+    assert isinstance(future.exception(timeout=0), ActorDown)
 
 
 @pytest.mark.usefixtures("switching")
