@@ -129,10 +129,10 @@ class Conversation:
             if reason == "manual":
                 effects.append(self._cancel(turn))
             effects += self._cut(turn, reason)
+        if not streaming and reason == "manual":
+            self._gate.cut()  # before the tools: what their outputs ask for is asked for after the interruption
         for turn_id in self._batches.open_turns():
             effects += self._interrupt_tools(turn_id, reason)
-        if not streaming and reason == "manual":
-            self._gate.cut()
         return effects
 
     def tool_finished(self, outcome: ToolOutcome) -> Effects:
