@@ -27,6 +27,7 @@ class SendAppend:
     """Send input audio behind everything else, and answer ``token``; refused when the outgoing buffer is full."""
 
     data: bytes
+    event_id: str
     token: int | None = None
 
 

@@ -1,6 +1,7 @@
 """Changes of the instructions that the provider has not answered yet. Pure.
 
-``session.updated`` names no client event, so answers are matched in order; refusals are matched by event id.
+``session.updated`` names no client event: an answer belongs to the oldest update whose instructions it repeats, or to the oldest
+of all where a provider repeats none. Refusals are matched by event id.
 
 Source: the session contract, statements 12 and 13; protocol reference A.8 (session.update).
 """
@@ -26,6 +27,7 @@ class _Update:
     event_id: str
     token: int | None
     instructions: str
+    given_up: bool = False  # timed out; kept, because its answer may still come and is nobody else's
 
 
 class InstructionUpdates:
@@ -45,13 +47,19 @@ class InstructionUpdates:
 
     def line_up(self) -> Effects:
         """Send again what the lost line left unanswered, in order."""
+        self._waiting = deque(update for update in self._waiting if not update.given_up)
         return [self._send(update) for update in self._waiting]
 
-    def confirmed(self) -> tuple[str | None, Effects]:
-        """The provider confirmed the oldest: returns its instructions, None if none waits, and effects."""
+    def confirmed(self, repeated: str | None) -> tuple[str | None, Effects]:
+        """The provider confirmed one; ``repeated``: the instructions in its answer.
+
+        Returns the instructions confirmed, None if no update waits, and effects.
+        """
         if not self._waiting:
             return None, NOTHING
-        update = self._waiting.popleft()
+        same = (update for update in self._waiting if update.instructions == repeated)
+        update = next(same, self._waiting[0])
+        self._waiting.remove(update)
         resolve = [] if update.token is None else [Resolve(update.token)]
         return update.instructions, [StopTimer(("update", update.event_id)), *resolve]
 
@@ -69,8 +77,12 @@ class InstructionUpdates:
 
     def timed_out(self, event_id: str) -> Effects:
         """No answer came in time."""
-        update = self._take(event_id)
-        if update is None or update.token is None:
+        place = next((i for i, update in enumerate(self._waiting) if update.event_id == event_id), None)
+        if place is None:
+            return NOTHING
+        update = self._waiting[place]
+        self._waiting[place] = _Update(event_id, None, update.instructions, given_up=True)
+        if update.token is None:
             return NOTHING
         return [Reject(update.token, CommandTimeout("update_instructions", CALL_TIMEOUT_S))]
 

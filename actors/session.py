@@ -300,7 +300,9 @@ class SessionActor(GenServer):
                 self._lost = closed
 
     def _send_append(self, effect: SendAppend) -> None:
-        data = self._recipe.gateway.encode(InputAudioBufferAppend(audio=effect.data))
+        data = self._recipe.gateway.encode(
+            InputAudioBufferAppend(audio=effect.data, event_id=effect.event_id)
+        )
         try:
             if self._line is not None and self._lost is None:
                 self._line.send_audio(data)

@@ -260,7 +260,7 @@ class SessionCore:
     def _session_updated(self, event: wire.SessionUpdated, now: float) -> Effects:
         if self._lines.phase is Phase.GREETING:
             return self._opened(event.session)
-        instructions, answers = self._updates.confirmed()
+        instructions, answers = self._updates.confirmed(event.session.instructions)
         if instructions is None:
             return [SessionUpdated(event.session.instructions, restarts=self._restarts)]
         self._config = self._config.replace(instructions=instructions)
@@ -324,7 +324,7 @@ class SessionCore:
             # Audio is never replayed: what is spoken into a dead line is gone.
             return [Reject(token, LineDown("send_audio"))] if token is not None else NOTHING
         self._buffered_bytes += len(data)
-        return [SendAppend(data, token)]
+        return [SendAppend(data, self._new_id("event"), token)]
 
     def _commit(self, token: int | None) -> Effects:
         if self._lines.phase is not Phase.UP:

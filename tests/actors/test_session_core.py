@@ -704,3 +704,32 @@ def test_a_garbled_frame_is_one_recoverable_error(drive):
     core = drive()
     core.take(core.core.garbled(ProtocolError("invalid_json", None, "bad"), 0.0))
     assert [(type(e), e.code, e.recoverable) for e in core.seen] == [(Error, "invalid_json", True)]
+
+
+class TestInstructionUpdates:
+    def test_a_late_answer_is_not_taken_for_the_next_one_s(self, drive):
+        core = drive(instructions="old")
+        core.say(UpdateInstructions("one"))
+        core.timer(core.timers()[0])
+        second = core.say(UpdateInstructions("two"))
+        core.server("session.updated", session={"id": "s", "instructions": "one"})
+        assert second not in core.resolved
+        core.server("session.updated", session={"id": "s", "instructions": "two"})
+        assert second in core.resolved
+
+    def test_a_provider_that_repeats_nothing_answers_in_order(self, drive):
+        core = drive(instructions="old")
+        tokens = [core.say(UpdateInstructions(text)) for text in ("one", "two")]
+        core.server("session.updated", session={"id": "s"})
+        assert (tokens[0] in core.resolved, tokens[1] in core.resolved) == (True, False)
+        assert core.resolved[core.say(GetInstructions())] == "one"
+
+    def test_what_timed_out_is_not_sent_again_on_a_new_line(self, drive):
+        core = drive()
+        core.say(UpdateInstructions("one"))
+        core.timer(core.timers()[0])
+        core.take(core.core.line_lost(LineClosed(1006), 0.0))
+        core.timer("retry")
+        core.wire.clear()
+        core.open()
+        assert core.types() == ["session.update"]
