@@ -36,7 +36,7 @@ from .reply_gate import ReplyGate
 from .session_log import ItemRecorded
 from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
 from .tool_outcome import ToolOutcome
-from .turns import CallDraft, Turn, Turns
+from .turns import CallDraft, Turn, Turns, announce
 
 LOW_LIMIT = 0.1
 
@@ -200,6 +200,7 @@ class Conversation:
         effects += said
         status: TurnStatus = "cancelled" if turn.interrupted else _status(response)
         runnable = self._runnable(turn, response)
+        effects += announce(turn, runnable if turn.interrupted else turn.calls.values())
         if turn.announced:
             runs = {call.call_id for call in runnable}
             effects += self._report(turn, response, status, runs)

@@ -102,7 +102,7 @@ class Turns:
     def finish(self, response: Response) -> tuple[Turn, Effects]:
         """A response is over: forget it and return its turn, completed by what ``response.done`` lists, and effects.
 
-        What no event of its own told (the text of a response that began unannounced, a call that only the list has) is told now.
+        What no event of its own told (the text of a response that began unannounced) is told now.
         """
         turn = self._all.pop(response.id)
         visible = self._visible.pop(response.id, None) is not None
@@ -115,10 +115,6 @@ class Turns:
                 _complete_call(turn, item, index)
             elif item.type == "message" and visible and (item.id or "") not in turn.said:
                 effects += _say(turn, item)
-        for call in turn.calls.values():
-            if visible and not call.announced:
-                call.announced = True
-                effects.append(ToolCallStarted(turn.turn_id, call.call_id, call.name, call.item_id))
         return turn, effects
 
     def streaming(self) -> list[Turn]:
@@ -198,8 +194,7 @@ class Turns:
         turn.calls[item.call_id] = call
         if turn.interrupted:
             return NOTHING
-        call.announced = True
-        return (ToolCallStarted(turn.turn_id, item.call_id, item.name or "", item.id),)
+        return announce(turn, [call])
 
     def arguments_delta(self, event: ResponseFunctionCallArgumentsDelta, _now: float) -> Effects:
         """More of a call's arguments; the whole comes with ``.done``, so nothing is collected here."""
@@ -222,6 +217,16 @@ class Turns:
         if turn is not None and event.item.type == "function_call":
             _complete_call(turn, event.item, event.output_index)
         return NOTHING
+
+
+def announce(turn: Turn, calls: Iterable[CallDraft]) -> list[Effect]:
+    """Tell of the calls that no subscriber knows of yet."""
+    effects: list[Effect] = []
+    for call in calls:
+        if not call.announced:
+            call.announced = True
+            effects.append(ToolCallStarted(turn.turn_id, call.call_id, call.name, call.item_id))
+    return effects
 
 
 def _complete_call(turn: Turn, item: Item, output_index: int) -> None:
