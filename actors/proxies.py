@@ -15,7 +15,7 @@ from pykka import messages
 from ..gateway.audio import array_to_pcm16
 from ..supervision import Future, StableProxy, StableRef, TerminateChild, Tree, call
 from . import commands as cmd
-from .directory import SessionEntry
+from .directory import Directory, SessionEntry
 from .event_stream import EventStream
 from .events import Pcm16, SessionClosed
 from .own_future import OwnFuture
@@ -141,9 +141,10 @@ class SessionProxy(StableProxy[Any]):
 class BrokerProxy(StableProxy[Any]):
     """A broker and the supervision tree it lives in. ``with`` stops the tree."""
 
-    def __init__(self, broker: StableRef[Any], root: pykka.ActorRef[Any]) -> None:
+    def __init__(self, broker: StableRef[Any], root: pykka.ActorRef[Any], directory: Directory) -> None:
         super().__init__(actor_ref=broker)
         self._root = root
+        self._directory = directory
 
     def connect(self, **overrides: Any) -> Future[SessionProxy]:
         """Open a session; ``overrides`` replace fields of the broker's Config for it.
@@ -159,7 +160,8 @@ class BrokerProxy(StableProxy[Any]):
 
     def stop(self) -> Future[None]:
         """End all sessions and the whole tree, in order. Idempotent; the future is done when nothing is left."""
-        done = Future[None]()
+        in_callback = any(entry.subscribers.called_here() for entry in self._directory.entries())
+        done: Future[None] = OwnFuture() if in_callback else Future()
         stopped = self._root.ask(messages._ActorStop(), block=False)
         cast("Future[Any]", stopped).add_done_callback(lambda _: done.set(None))
         return done

@@ -108,7 +108,7 @@ class Broker:
         directory = Directory()
         root = Trunkline.start(_children(recipe, directory), directory=directory, name="trunkline")
         broker: StableRef[Any] = call(root, WhichChild("broker"), START_TIMEOUT_S).stable_ref
-        return BrokerProxy(broker, root)
+        return BrokerProxy(broker, root, directory)
 
 
 def _children(recipe: BrokerRecipe, directory: Directory) -> list[ChildSpec]:
