@@ -80,7 +80,6 @@ class SessionActor(GenServer):
         self._recipe = recipe
         self._entry = entry
         self._workers = workers
-        self._decode = recipe.gateway.decode
         self._incarnation = 0
         self._frame_time = 0.0
         self._line: Line | None = None
@@ -107,6 +106,9 @@ class SessionActor(GenServer):
         self._began = True
         self._core = build_core(self._recipe, recall(entry.log.read()), restarts)
         self._receive = self._core.receive
+        self._decode = (
+            self._recipe.gateway.decode
+        )  # not in __init__: what fails there leaves a mailbox to the collector
         self._performers: dict[type[Any], Callable[[Any], object]] = {
             Send: self._send,
             SendAppend: self._send_append,
