@@ -30,7 +30,7 @@ from trunkline import (
 )
 from trunkline.gateway.errors import GatewayError, MissingApiKey
 from trunkline.gateway.simulator import CallTool, FunctionBrain, Gate, Hold, Say
-from trunkline.supervision import ActorDown
+from trunkline.supervision import ActorDown, StartError
 
 CREATED = json.dumps({"type": "session.created", "event_id": "e1", "session": {"id": "s1", "model": "m"}})
 ANSWER = FunctionBrain(lambda _: [Say("all right")])
@@ -497,6 +497,61 @@ def test_a_callback_that_waits_for_its_own_session_is_refused_instead_of_hanging
     session.close().get(timeout=5)
     if waits_for != "close":
         reader.rest()
+
+
+def test_a_callback_may_stop_the_broker_and_must_not_wait_for_it(trunk: Any, read: Any) -> None:
+    line = trunk(ANSWER)
+    session, neighbour = line.connect(), line.connect()
+    reader, elsewhere = read(session.events()), read(neighbour.events())
+    caught: list[Any] = []
+
+    def stop(event: Any) -> None:
+        if event.kind == "assistant_text":
+            caught.append(line.broker.stop())
+            caught.append(_error_of(caught[0]))
+
+    session.subscribe(stop).get(timeout=5)
+    session.send_text("go").get(timeout=5)
+    reader.rest()
+    elsewhere.rest()
+    caught[0].get(timeout=5)
+    assert type(caught[1]).__name__ == "WaitingForOneself"
+
+
+def _error_of(future: Any) -> Any:
+    try:
+        return future.get(timeout=30)
+    except BaseException as error:
+        return error
+
+
+class UnreadableGateway(OpenAIGateway):
+    """Somebody's own gateway, with a bug in the constructor's path of a session."""
+
+    @property
+    def decode(self) -> Any:  # type: ignore[override]
+        raise NotImplementedError("no decoder yet")
+
+
+class DumbGateway(OpenAIGateway):
+    """Somebody's own gateway, with a bug that every incarnation of a session runs into."""
+
+    def encode(self, event: Any) -> bytes:
+        raise ZeroDivisionError("a bug")
+
+
+@pytest.mark.parametrize("kind", [UnreadableGateway, DumbGateway])
+def test_a_gateway_with_a_bug_fails_connect_and_leaves_nothing(
+    simulate: Any, start_broker: Any, wait_until: Any, kind: Any
+) -> None:
+    simulator = simulate(ANSWER)
+    broker = start_broker(kind("a-key", base_url=simulator.url))
+    for _ in range(2):
+        with pytest.raises((StartError, ActorDown)) as caught:
+            broker.connect().get(timeout=10)
+        assert isinstance(caught.value.__cause__, NotImplementedError | ZeroDivisionError)
+    assert "SessionActor" not in str(broker.tree())
+    simulator.wait_connections(0)
 
 
 def test_events_after_the_end_end_at_once(trunk: Any) -> None:
