@@ -290,19 +290,24 @@ class DynamicSupervisor(Supervising):
 
     def _on_event(self, event: Any) -> None:
         match event:
-            case _Ended(child, incarnation, reason) if child.incarnation is incarnation:
-                self._on_ended(child, incarnation, reason)
-            case _Acked(child, incarnation) if child.incarnation is incarnation:
-                self._on_acked(child)
-            case _TimeIsUp(child, incarnation) if child.incarnation is incarnation:
-                self._on_time_is_up(child, incarnation)
+            case _Ended(child, incarnation, reason):
+                if self._is_current(child, incarnation):
+                    self._on_ended(child, incarnation, reason)
+            case _Acked(child, incarnation):
+                if self._is_current(child, incarnation):
+                    self._on_acked(child)
+            case _TimeIsUp(child, incarnation):
+                if self._is_current(child, incarnation):
+                    self._on_time_is_up(child, incarnation)
             case _TryAgain(child):
                 if child.phase is _Phase.RETRYING and child.stable_ref in self._children:
                     self._restart(child)
-            case _Ended() | _Acked() | _TimeIsUp():
-                pass  # late news of an older incarnation
             case _:
                 super()._on_event(event)
+
+    def _is_current(self, child: _Child, incarnation: Incarnation) -> bool:
+        # Else it is late news of an older incarnation, or of a child of an older self (mailbox="keep").
+        return child.incarnation is incarnation and child.stable_ref in self._children
 
     def _on_ended(self, child: _Child, incarnation: Incarnation, reason: ExitReason) -> None:
         self._clear_timer(child)

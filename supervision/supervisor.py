@@ -258,9 +258,8 @@ class Supervisor(Supervising):
     def _on_event(self, event: Any) -> None:
         match event:
             case _Ended(child, incarnation, reason):
-                if child.incarnation is incarnation and self._is_ours(
-                    child
-                ):  # else it is late news of an older one
+                # Else it is late news of an older incarnation.
+                if child.incarnation is incarnation and self._is_ours(child):
                     self._on_ended(child, incarnation, reason)
             case _TryAgain(child):
                 if child.restarting and self._is_ours(child):

@@ -190,6 +190,24 @@ def test_a_base_exception_in_an_unsupervised_handler_stops_all_as_in_pykka_but_t
     assert ended(bystander) is NORMAL
 
 
+def test_an_unsupervised_base_exception_does_not_deadlock_with_an_asker_that_is_an_actor_itself(
+    started, start_worker
+):
+    raiser = started()
+
+    class Asker(GenServer):
+        def on_receive(self, message):
+            try:
+                return raiser.ask(SystemExit(3))
+            except ActorDown:
+                return "answered"
+
+    # pykka's stop_all() waits in the raiser for the asker, which waits for its answer
+    asking = start_worker(actor_class=Asker).ask("go", block=False)
+    assert asking.get(timeout=PATIENCE_S) == "answered"
+    assert join(raiser, PATIENCE_S)
+
+
 def test_stop_is_fifo(started):
     diary = []
     ref = started(diary)
