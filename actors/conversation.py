@@ -33,7 +33,7 @@ from .events import (
     UserTranscriptDelta,
 )
 from .reply_gate import ReplyGate
-from .session_log import ItemRecorded
+from .session_log import ItemRecorded, ItemRefused
 from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
 from .tool_outcome import ToolOutcome
 from .turns import CallDraft, Turn, Turns, announce
@@ -162,7 +162,7 @@ class Conversation:
             return handled, None, effects
         if item.role == "user":
             self._items.remove(item)
-            effects = [*effects, *self._gate.withdraw(item_id)]
+            effects = [*effects, Record(ItemRefused(item_id)), *self._gate.withdraw(item_id)]
         return handled, item_id, effects
 
     # -- server events

@@ -22,6 +22,13 @@ class ItemRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemRefused:
+    """The provider refused this item: it is no part of the conversation."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyAsked:
     """A reply is wanted. ``ask_id``: the item that asks for it, or an id of its own."""
 
@@ -42,7 +49,7 @@ class SessionConfirmed:
     instructions: str | None
 
 
-Entry: TypeAlias = ItemRecorded | ReplyAsked | ReplySettled | SessionConfirmed
+Entry: TypeAlias = ItemRecorded | ItemRefused | ReplyAsked | ReplySettled | SessionConfirmed
 
 
 class SessionLog(Protocol):
@@ -91,6 +98,8 @@ def recall(entries: Iterable[Entry]) -> Memory:
         match entry:
             case ItemRecorded(item):
                 items.append(item)
+            case ItemRefused(item_id):
+                items = [item for item in items if item.id != item_id]
             case ReplyAsked(ask_id):
                 asks[ask_id] = None
             case ReplySettled(ask_ids):

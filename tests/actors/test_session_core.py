@@ -541,6 +541,20 @@ class TestStatement12TypedErrors:
         (error,) = core.seen
         assert (error.item_id, error.param, error.recoverable) == (core.resolved[token], "item.content", True)
 
+    def test_a_refused_item_is_not_said_again_on_another_line_or_by_another_incarnation(self, drive):
+        core = drive()
+        core.say(SendText("refused"))
+        core.refuse(core.wire[0]["event_id"], "invalid_value")
+        core.take(core.core.line_lost(LineClosed(1006), 1.0))
+        core.timer("retry")
+        core.wire.clear()
+        core.open()
+        assert core.types() == ["session.update"]
+        second = drive(opened=False, log=core.log, restarts=1)
+        second.wire.clear()
+        second.open()
+        assert second.types() == ["session.update"]
+
     @pytest.mark.parametrize("code", ["response_cancel_not_active"])
     def test_benign_races_are_no_event(self, drive, code):
         core = drive()
