@@ -236,10 +236,8 @@ class ReplyGate:
 
     def line_down(self) -> Effects:
         """Whatever was in flight is gone; who was not answered still wants a reply."""
-        create, active = self._create, self._active
+        create = self._create
         settled = self._settle(create.asks & create.cut) if create and create.cut is not None else []
-        if active is not None:
-            self._asks.update(dict.fromkeys(active.covers, False))
         self._asks = dict.fromkeys(self._asks, False)  # what tools are at work for waits for their outputs
         self._create = self._active = None
         self._abandoned.clear()

@@ -390,6 +390,13 @@ class TestStatement07Policies:
         core.done("vad")
         assert core.types().count("response.create") == 1
 
+    def test_the_server_gets_its_full_time_to_reply_to_the_last_utterance(self, drive):
+        core = drive(turn_detection="server_vad", modalities=["audio"])
+        for at_ms in (1, 3):
+            core.server("input_audio_buffer.speech_started", audio_start_ms=at_ms, item_id="u")
+            core.server("input_audio_buffer.speech_stopped", audio_end_ms=at_ms + 1, item_id="u")
+        assert core.timers() == ["reply", "reply"]
+
 
 class TestStatement06BargeIn:
     def test_the_server_cancels_by_itself(self, drive):
