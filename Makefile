@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 WHEEL  := .venv-wheel
 TESTS  ?= tests
 
-.PHONY: help run test check lint types cover wheel bench clean
+.PHONY: help run test check lint types wheel bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -16,20 +16,23 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[simulator]'
+	@echo "installing Trunkline into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --editable '.[simulator]' > $(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log; exit 1; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --group dev
+	@echo "installing the tools of development into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --group dev > $(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log; exit 1; }
 	@touch $@
 
 run: $(VENV)/.run ## play the demo: over the simulator, or OpenAI when OPENAI_API_KEY is set
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/.dev ## the whole test suite (TESTS=tests/actors for a part)
-	$(BIN)/python -m pytest $(TESTS)
+test: $(VENV)/.dev ## the whole test suite with branch coverage (TESTS=tests/actors for a part)
+	$(BIN)/coverage run -m pytest $(TESTS)
+	@$(BIN)/coverage report $(if $(filter tests,$(TESTS)),--fail-under=90,)
 
-check: lint types cover wheel ## what CI runs: lint, types, tests with coverage, tests against the wheel
+check: lint types test wheel ## what CI runs: lint, types, tests with coverage, tests against the wheel
 
 lint: $(VENV)/.dev ## ruff: lint and format
 	$(BIN)/ruff check .
@@ -40,13 +43,9 @@ types: $(VENV)/.dev ## mypy and pyright, both strict
 	$(BIN)/mypy tests/typing
 	$(BIN)/pyright
 
-cover: $(VENV)/.dev ## the test suite with branch coverage
-	$(BIN)/coverage run -m pytest $(TESTS)
-	$(BIN)/coverage report --fail-under=90
-
 wheel: $(VENV)/.dev ## build the wheel and run the suite against it, in its own environment
 	rm -rf build dist $(WHEEL)
-	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
+	@$(BIN)/python -m build --wheel --outdir dist . > $(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	$(PYTHON) -m venv $(WHEEL)
 	$(WHEEL)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(WHEEL)/bin/python -m pip install --quiet "$$(ls dist/*.whl)[simulator]"
