@@ -353,6 +353,15 @@ class TestStatement07Policies:
         core.finish("c1")
         assert core.wire == []
 
+    def test_a_dropped_call_s_id_may_be_used_again(self, drive):
+        core = self.batch(drive, on_interrupt="drop")
+        core.begin("r2")
+        core.call("c1", response="r2")
+        core.done("r2")
+        assert core.started() == ["c1"]
+        core.finish("c1", "this time")
+        assert core.outputs() == [("c1", "this time")]
+
     def test_drop_that_settles_sends_one_cancelled_output_per_call_and_no_create(self, drive):
         core = self.batch(drive, on_interrupt="drop", settle_dropped_calls=True)
         assert [(c, json.loads(o)["error"]["code"]) for c, o in core.outputs()] == [
