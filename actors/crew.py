@@ -149,10 +149,9 @@ class Crew:
         error = answer.exception()
         if error is None:
             self._refs[tag] = answer.get()
+        # After it was noted: either we see the dismissal, or whoever dismisses sees the worker.
         if self._dismissed:
-            self._end(
-                tag
-            )  # after it was noted: either we see the dismissal, or whoever dismisses sees the worker
+            self._end(tag)
         cast(self._me, WorkerStarted(tag, self._refs.get(tag), error))
 
     def _end(self, tag: Tag) -> None:

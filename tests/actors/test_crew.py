@@ -27,6 +27,7 @@ from trunkline.supervision import (
     DynamicSupervisor,
     GenServer,
     StartChild,
+    TerminateChild,
     call,
     stop,
 )
@@ -274,6 +275,14 @@ def test_whatever_a_gateway_raises_the_session_hears_a_gateway_error(
     assert type(failed.error) is expected
     assert text in str(failed.error)
     assert "sk-secret" not in str(failed.error)
+
+
+def test_a_tool_is_told_when_its_session_is_gone_for_good(rig: Rig) -> None:
+    rig.start("slow")
+    ctx = rig.contexts.get(timeout=PATIENCE_S)
+    call(rig.supervisor, TerminateChild(rig.session))
+    assert ctx.cancelled
+    assert ctx.cancel_reason == "session_closed"
 
 
 def test_a_start_that_was_refused_says_why(rig: Rig) -> None:

@@ -23,6 +23,7 @@ class ScriptedTransport:
         self.calls: list[Any] = []
         self.due = 5.0
         self.broken = False
+        self.is_watched: Callable[[], bool] = lambda: True
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -50,7 +51,7 @@ class ScriptedTransport:
         return self.due
 
     def close(self, code: int = 1000, reason: str = "", timeout_s: float = 0.5) -> None:
-        self.calls.append(("close", timeout_s, self._sock.fileno() >= 0))
+        self.calls.append(("close", timeout_s, self.is_watched()))
         self._sock.close()
 
     def abort(self) -> None:
@@ -70,6 +71,7 @@ class Rig:
         self.mailbox = SelectableMailbox(clock=self.clock)
         self.transport = ScriptedTransport(ours)
         self.fd = ours.fileno()
+        self.transport.is_watched = lambda: self.fd in self.mailbox._watched
         self.line = Line(
             7, self.transport, self.mailbox, self.mailbox.send_after, self.mailbox.clock.monotonic
         )
@@ -171,7 +173,7 @@ def test_a_dropped_line_is_aborted_unwatched_and_its_timer_is_gone(rig: Rig) -> 
     rig.line.service()
     rig.peer.sendall(b"unread")
     rig.line.drop()
-    assert rig.transport.calls[1:] == ["abort", ("close", 0.0, True)], "closed after it is unwatched"
+    assert rig.transport.calls[1:] == ["abort", ("close", 0.0, False)], "unwatched before it is closed"
     rig.clock.advance(100.0)
     assert rig.next() == "none"
     rig.line.drop()
@@ -179,7 +181,7 @@ def test_a_dropped_line_is_aborted_unwatched_and_its_timer_is_gone(rig: Rig) -> 
 
 def test_a_line_may_be_let_go_with_a_goodbye(rig: Rig) -> None:
     rig.line.drop(goodbye_s=0.25)
-    assert rig.transport.calls == [("close", 0.25, True)]
+    assert rig.transport.calls == [("close", 0.25, False)]
 
 
 def test_abort_leaves_the_descriptor_to_its_owner(rig: Rig) -> None:

@@ -168,6 +168,27 @@ def test_what_a_zombie_has_in_hand_when_the_session_ends_reaches_no_later_subscr
     assert hung == [DELTA, CLIENT]
 
 
+def test_a_callback_that_hangs_for_ever_does_not_hold_up_another_thread_that_closes(table: Any) -> None:
+    release, entered = threading.Event(), threading.Event()
+
+    def hang(event: Any) -> None:
+        entered.set()
+        release.wait(30)
+
+    table.add(hang)  # no publisher: nobody's thread
+    closer = threading.Thread(target=table.close, args=(CLIENT,))
+    closer.start()
+    closer.join(PATIENCE_S)
+    alive = closer.is_alive()
+    assert entered.wait(PATIENCE_S)
+    release.set()
+    closer.join(PATIENCE_S)
+    assert not alive
+    for helper in threading.enumerate():
+        if helper.name == "session_closed s":
+            helper.join(PATIENCE_S)
+
+
 def test_behind_a_callback_that_hangs_in_session_closed_the_next_closer_goes_on(table: Any) -> None:
     reached, release, called = threading.Event(), threading.Event(), threading.Event()
     behind: list[Any] = []

@@ -12,6 +12,7 @@ import pykka
 import pytest
 
 from trunkline import SessionClosed, tool
+from trunkline.actors.connect_worker import Attempt, LineFailed, LineOffered
 from trunkline.gateway.simulator import CallTool, FunctionBrain, Gate, Hold, Say
 from trunkline.supervision import ActorDown, kill
 from trunkline.supervision.testing import crash
@@ -293,6 +294,19 @@ def test_a_crash_while_connecting_does_not_fail_connect(trunk: Any, read: Any) -
     assert not connecting.get().events().ended
 
 
+def test_a_line_for_an_earlier_incarnation_is_not_taken(trunk: Any) -> None:
+    line = trunk(ECHO)
+    line.simulator.mute(future=True)
+    connecting = line.broker.connect()
+    entry = one_entry(line)
+    assert entry.ref.ask(LineOffered(Attempt(incarnation=0, number=1), object()), timeout=5) is False
+    entry.ref.tell(LineFailed(Attempt(incarnation=0, number=1), ValueError("old news")))
+    line.simulator.unmute()
+    line.simulator.abort_all()
+    crash(entry.ref, BUG)
+    assert connecting.get(timeout=10).session_id == entry.session_id
+
+
 def one_entry(line: Any) -> Any:
     done = threading.Event()
     while not line.directory.entries() or line.directory.entries()[0].ref is None:
@@ -381,12 +395,15 @@ def test_a_broker_crash_touches_no_session(trunk: Any, read: Any) -> None:
     talk(another, read(another.events()), "b")
 
 
+@pytest.mark.parametrize("started", [False, True])
 def test_a_broker_crash_fails_a_connect_in_flight_and_leaves_nothing_of_it(
-    trunk: Any, wait_until: Any
+    trunk: Any, wait_until: Any, started: bool
 ) -> None:
-    line = trunk(ECHO, connect_timeout_s=1.0)
+    line = trunk(ECHO)
     line.simulator.mute(future=True)
     connecting = [line.broker.connect() for _ in range(5)]
+    if started:
+        wait_until(lambda: [entry.ref is None for entry in line.directory.entries()] == [False] * 5)
     crash(line.broker.actor_ref, BUG)
     for future in connecting:
         with pytest.raises(ActorDown):
@@ -483,13 +500,25 @@ def test_stop_all_at_any_moment_leaves_nothing(
     before.comes_back()
 
 
-def test_a_killed_root_leaves_no_subscriber_waiting(
-    trunk: Any, read: Any, nothing_is_left_behind: Any
+@pytest.mark.parametrize("how", ["killed", "crashes", "gives up"])
+def test_a_root_that_ends_otherwise_than_by_stop_ends_its_sessions_with_an_error(
+    trunk: Any, read: Any, how: str, wait_until: Any
 ) -> None:
     line = trunk(ECHO)
     reader = read(line.connect().events())
-    kill(line.broker._root)
+    root = line.broker._root
+    if how == "killed":
+        kill(root)
+    elif how == "crashes":
+        crash(root, BUG)
+    else:
+        for restarts in range(4):
+            crash(line.broker.actor_ref, BUG)
+            wait_until(lambda n=restarts: n == 3 or line.broker.actor_ref.restarts == n + 1)
     reader.rest()
+    assert reader.seen[-1].reason == "error"
+    with pytest.raises(ActorDown):
+        line.broker.connect().get(timeout=5)
 
 
 # -- the line

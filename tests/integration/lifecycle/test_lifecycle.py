@@ -392,7 +392,7 @@ def test_close_does_not_wait_for_a_tool(trunk: Any, read: Any, cooperative: bool
         release.set()
 
 
-@pytest.mark.parametrize("hangs_at", ["assistant_text", "session_closed"])
+@pytest.mark.parametrize("hangs_at", ["assistant_text", "session_closed", "both"])
 def test_close_is_bounded_with_a_callback_that_hangs_and_everybody_else_hears_of_it(
     trunk: Any, read: Any, probe: Any, wait_until: Any, hangs_at: str
 ) -> None:
@@ -403,7 +403,9 @@ def test_close_is_bounded_with_a_callback_that_hangs_and_everybody_else_hears_of
 
     def hang(event: Any) -> None:
         hanging.append(event.kind)
-        if event.kind == hangs_at:
+        if event.kind == hangs_at or (
+            hangs_at == "both" and event.kind in ("assistant_text", "session_closed")
+        ):
             entered.set()
             release.wait(30)
 
@@ -419,10 +421,12 @@ def test_close_is_bounded_with_a_callback_that_hangs_and_everybody_else_hears_of
     reader = read(session.events())
     session.send_text("go").get(timeout=5)
     try:
-        if hangs_at == "assistant_text":
+        if hangs_at != "session_closed":
             assert entered.wait(5)
         session.close().get(timeout=5)
-        assert reader.rest()[-1] == "session_closed"
+        assert "session_closed" in [event.kind for event in reader.stream._queue], "done means: they have it"
+        reader.rest()
+        assert reader.seen[-1].reason == "client"
         assert actor.closed.wait(5)
         wait_until(lambda: before_it[-1:] == ["session_closed"], "the callback before it")
         wait_until(lambda: behind_it[-1:] == ["session_closed"], lambda: f"the one behind it: {behind_it}")
@@ -439,6 +443,36 @@ def test_close_is_bounded_with_a_callback_that_hangs_and_everybody_else_hears_of
     assert before_it[-1] == behind_it[-1] == "session_closed", (
         "what the zombie still had in hand reaches nobody"
     )
+
+
+def test_a_killed_session_takes_its_tools_with_it(trunk: Any, read: Any, wait_until: Any) -> None:
+    release, entered, hanging = threading.Event(), threading.Event(), threading.Event()
+
+    @tool
+    def stuck() -> str:
+        entered.set()
+        release.wait(30)
+        return "late"
+
+    def hang(event: Any) -> None:
+        if event.kind == "assistant_text":
+            hanging.set()
+            release.wait(30)
+
+    line = trunk(FunctionBrain(lambda c: [CallTool("stuck", {}), Say("wait")]), tools=[stuck])
+    session = line.connect(close_timeout_s=0.3)
+    reader = read(session.events())
+    session.send_text("go").get(timeout=5)
+    assert entered.wait(5)
+    session.subscribe(hang).get(timeout=5)
+    session.send_text("go on").get(timeout=5)
+    try:
+        assert hanging.wait(5)
+        session.close().get(timeout=5)
+        reader.rest()
+        wait_until(lambda: not line.workers(), line.workers)
+    finally:
+        release.set()
 
 
 def test_a_session_closes_while_it_is_connecting_again(trunk: Any, read: Any, raw_server: Any) -> None:
