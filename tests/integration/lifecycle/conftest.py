@@ -29,13 +29,13 @@ TEXT: dict[str, Any] = {
 }
 
 
-def eventually(condition: Callable[[], object], what: object = "it") -> None:
+def eventually(condition: Callable[[], object], what: object = "it", patience_s: float = PATIENCE_S) -> None:
     """Wait until the condition holds; fail when it does not within the deadline."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     pause = threading.Event()
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"{what() if callable(what) else what} did not come true within {PATIENCE_S} s")
+            pytest.fail(f"{what() if callable(what) else what} did not come true within {patience_s} s")
         pause.wait(0.005)
 
 

@@ -409,8 +409,9 @@ def test_a_broker_crash_fails_a_connect_in_flight_and_leaves_nothing_of_it(
         with pytest.raises(ActorDown):
             future.get(timeout=5)
     wait_until(lambda: not line.directory.entries(), line.directory.entries)
-    wait_until(lambda: not any("SessionActor" in name for name in line.actors()), line.actors)
-    wait_until(lambda: not line.workers(), line.workers)
+    # Before the attempts would fail by themselves: the simulator drops a silent handshake after 10 s.
+    wait_until(lambda: not any("SessionActor" in name for name in line.actors()), line.actors, 6.0)
+    wait_until(lambda: not line.workers(), line.workers, 6.0)
     line.simulator.unmute()
     line.connect().close().get(timeout=5)
 

@@ -82,7 +82,7 @@ class Mob:
             self.errors.append(error)
 
     def _step(self, dice: random.Random) -> None:
-        sessions = self.sessions
+        sessions = list(self.sessions)  # others remove from it
         if len(sessions) < N_SESSIONS:
             future = self.line.broker.connect()
             self.futures.append(future)
@@ -90,7 +90,7 @@ class Mob:
                 session = future.get(timeout=20)
             except (ActorDown, GatewayError):
                 return
-            sessions.append(session)
+            self.sessions.append(session)
             self.streams.append(session.events())
             return
         session = dice.choice(sessions)
