@@ -564,7 +564,7 @@ class UnreadableGateway(OpenAIGateway):
 
     @property
     def decode(self) -> Any:  # type: ignore[override]
-        raise NotImplementedError("no decoder yet")
+        raise LookupError("no decoder yet")
 
 
 class DumbGateway(OpenAIGateway):
@@ -583,7 +583,7 @@ def test_a_gateway_with_a_bug_fails_connect_and_leaves_nothing(
     for _ in range(2):
         with pytest.raises((StartError, ActorDown)) as caught:
             broker.connect().get(timeout=10)
-        assert isinstance(caught.value.__cause__, NotImplementedError | ZeroDivisionError)
+        assert isinstance(caught.value.__cause__, LookupError | ZeroDivisionError)
     assert "SessionActor" not in str(broker.tree())
     simulator.wait_connections(0)
 
