@@ -1,6 +1,6 @@
-"""A supervisor of children that come and go, by reference.
+"""A supervisor of children that come and go, by reference. Owns a thread.
 
-Owns a thread, and never waits in it while it serves: starting and ending are states of a child.
+It never waits in it while it serves: starting and ending are states of a child.
 """
 
 from __future__ import annotations

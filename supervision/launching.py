@@ -1,7 +1,4 @@
-"""Starting an incarnation of an actor so that its start is acknowledged and its end is seen.
-
-Owns no thread: pykka starts the actor's.
-"""
+"""Starting an incarnation of an actor: its start is acknowledged, its end is seen. Owns no thread: pykka starts it."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ class Mailbox:
         if envelope is not None and envelope.reply_to is not None:
             envelope.reply_to = None
             self._deferred.add(reply)
-            if self._closed:  # a zombie came back: nobody will settle this later
+            if self._closed:  # by a killer, that may have looked just before
                 reply.set_exception(ActorDown(self.reason or NORMAL))
         return reply
 
@@ -226,20 +226,20 @@ class Mailbox:
         envelope = self._current
         if envelope is None:
             return
-        if envelope.reply_to is not None:
-            self._owed.append((envelope.reply_to, error))
+        if (future := envelope.reply_to) is not None:
             envelope.reply_to = None
-        elif error is not None:
-            self._owed.extend(
-                (reply._future, error) for reply in self._replies_to(envelope) if reply._future is not None
-            )
+            self._owed.append((future, error))
+            if self._closed:  # by a killer, that may have looked just before
+                settle(future, error or ActorDown(self.reason or NORMAL))
+        elif (
+            error is not None and (reply := self.deferred_in_hand()) is not None and reply._future is not None
+        ):
+            self._owed.append((reply._future, error))
 
     def deferred_in_hand(self) -> Reply | None:
         """Return the open deferred reply to the message in hand, if there is one."""
-        return next(iter(self._replies_to(self._current)), None)
-
-    def _replies_to(self, envelope: Envelope[Any] | None) -> list[Reply]:
-        return [reply for reply in list(self._deferred) if reply._envelope is envelope]
+        in_hand = self._current
+        return next((reply for reply in list(self._deferred) if reply._envelope is in_hand), None)
 
     def owe_stop(self) -> Any:
         """If the message in hand asks the actor to stop, answer it after everything else. Return that message, or None."""

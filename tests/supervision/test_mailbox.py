@@ -315,6 +315,31 @@ def test_a_finalize_at_the_moment_a_message_is_taken_fails_it(new_mailbox):
     assert reason_of(envelope) is KILLED
 
 
+@pytest.mark.parametrize(("place", "step"), [("_deferred", "defer_reply"), ("_owed", "owe")])
+def test_a_finalize_while_the_owner_takes_an_answer_over_fails_it(new_mailbox, place, step):
+    mailbox = new_mailbox()
+
+    class DeferredSet(set):
+        def add(self, item):
+            mailbox.finalize(KILLED)  # the killer finds it neither here nor in hand
+            super().add(item)
+
+    class OwedList(list):
+        def append(self, item):
+            mailbox.finalize(KILLED)
+            super().append(item)
+
+    setattr(mailbox, place, DeferredSet() if place == "_deferred" else OwedList())
+    envelope = ask()
+    future = envelope.reply_to
+    mailbox.put(envelope)
+    mailbox.get()
+    getattr(mailbox, step)()
+    with pytest.raises(ActorDown) as caught:
+        future.get(timeout=PATIENCE_S)
+    assert caught.value.reason is KILLED
+
+
 @pytest.mark.usefixtures("switching")
 def test_put_racing_finalize_settles_every_ask_and_every_tell_exactly_once(new_mailbox):
     for _ in range(60):
