@@ -293,7 +293,7 @@ class SessionCore:
         if self._lines.phase is Phase.GREETING:
             self._refusal = detail
             if detail.event_id == self._greeting_id:
-                return self._lost(_refused(detail, None), now)
+                return self._lost(ServerError.from_detail(detail), now)  # it is the configuration it refuses
             return [StartTimer(REFUSED_TIMER, REFUSED_GRACE_S)]
         refused = self._updates.refused(detail)
         if refused is not None:

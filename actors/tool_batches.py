@@ -16,7 +16,7 @@ from ..gateway.client_events import ConversationItemCreate
 from ..gateway.items import function_call, function_call_output
 from ..gateway.wire_types import Item
 from .effects import Effect, Effects, Record, Send, StartTimer, StartTool, StopTimer, StopTool
-from .events import ToolBatchSubmitted, ToolCallCompleted, ToolCallDispatched, ToolCallFailed
+from .events import Error, ToolBatchSubmitted, ToolCallCompleted, ToolCallDispatched, ToolCallFailed
 from .session_log import ItemRecorded
 from .tool_arguments import parse_arguments
 from .tool_errors import ToolArgumentsError
@@ -190,9 +190,10 @@ class ToolBatches:
     def _admit(self) -> list[Effect]:
         waiting = [key for key, (_, call) in self._calls.items() if not call.running and call.outcome is None]
         running = sum(call.running for _, call in self._calls.values())
-        effects: list[Effect] = []
-        admitted = self._runner.admit(waiting, running) if waiting else ()
-        for call_id in dict.fromkeys(key for key in admitted if key in waiting):
+        if not waiting:
+            return []
+        admitted, effects = self._choose(waiting, running)
+        for call_id in admitted:
             batch, call = self._calls[call_id]
             call.running = True
             draft = call.draft
@@ -204,6 +205,22 @@ class ToolBatches:
             if timeout_s is not None:
                 effects.append(StartTimer(("tool", call_id), timeout_s))
         return effects
+
+    def _choose(self, waiting: list[str], running: int) -> tuple[list[str], list[Effect]]:
+        """Ask the runner; one that fails, or would have everybody wait for ever, is overruled and reported."""
+        admitted: list[str] = []
+        try:
+            admitted = list(
+                dict.fromkeys(key for key in self._runner.admit(waiting, running) if key in waiting)
+            )
+            fault = "" if admitted or running else "it admits none while none is running"
+        except Exception as error:  # noqa: BLE001 - foreign code at the border; reported
+            fault = f"admit() raised {type(error).__name__}: {error}"
+        if not fault:
+            return admitted, []
+        return waiting, [
+            Error("tool_runner_failed", f"the tool runner is passed over: {fault}", recoverable=True)
+        ]
 
     def _settle(self, batch: _Batch, call: _Call, outcome: ToolOutcome) -> list[Effect]:
         draft, was_running = call.draft, call.running

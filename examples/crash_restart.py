@@ -1,9 +1,9 @@
 """A session's actor crashes; its supervisor restarts it, and the conversation goes on through the same proxy."""
 
 from provider import gateway
-from trunkline.supervision.testing import crash
 
 from trunkline import AssistantText, Broker, Config, Event, EventStream, SessionUpdated
+from trunkline.supervision.testing import crash
 
 
 def answer(events: EventStream) -> str:

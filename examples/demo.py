@@ -9,7 +9,6 @@ import threading
 import time
 
 from provider import gateway
-from trunkline.supervision.testing import crash
 
 from trunkline import (
     AssistantTextDelta,
@@ -26,6 +25,7 @@ from trunkline import (
     ToolCallDispatched,
     tool,
 )
+from trunkline.supervision.testing import crash
 
 MODEL = os.environ.get("TRUNKLINE_MODEL", "gpt-realtime-2")
 PATIENCE_S = 30.0

@@ -184,10 +184,9 @@ def _ask(source: Callable[[], str]) -> str:
     except GatewayError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a secret store raises, this attempt to connect has failed
-        # its text may quote what it read: name the type alone, and do not chain it
-        raise ConnectError(
-            f"the api_key callable raised {type(error).__name__}", code="api_key_unavailable"
-        ) from None
+        failure = type(error).__name__
+    # Its text may quote what it read: name the type alone, and raise out here, where there is nothing to chain.
+    raise ConnectError(f"the api_key callable raised {failure}", code="api_key_unavailable")
 
 
 def _check_key(key: object) -> str:

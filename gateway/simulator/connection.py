@@ -104,8 +104,11 @@ class Connection:
     def reset(self) -> None:
         """End the TCP connection with a reset: no CLOSE, nothing flushed."""
         sock = self._websocket.transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        try:
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except OSError:
+            pass  # it is closed already, and its transport does not know yet
         self._websocket.transport.abort()
 
     async def _read(self) -> None:

@@ -3,7 +3,14 @@
 import logging
 
 from .actors.commands import RealtimeClose, RealtimeEvent
-from .actors.errors import CommandTimeout, InvalidCommand, LineDown, SessionError, SessionGone
+from .actors.errors import (
+    CommandTimeout,
+    InvalidCommand,
+    LineDown,
+    SessionError,
+    SessionGone,
+    WaitingForOneself,
+)
 from .actors.event_stream import EventStream, StreamEnded, StreamTimeout
 from .actors.events import (
     AssistantAudioDelta,
@@ -110,6 +117,7 @@ __all__ = [
     "UserSpeechStopped",
     "UserTranscript",
     "UserTranscriptDelta",
+    "WaitingForOneself",
     "__version__",
     "tool",
 ]

@@ -185,6 +185,23 @@ class TestStatement02EveryCompletedCallGetsOneOutput:
         core.finish("c1")
         assert [call for call, _ in core.outputs()] == ["c0", "c1"]
 
+    @pytest.mark.parametrize("fault", ["raises", "admits nobody"])
+    def test_a_runner_that_fails_is_passed_over_and_reported(self, drive, fault):
+        class Broken:
+            def admit(self, waiting, running):
+                if fault == "raises":
+                    raise KeyError("bug")
+                return ()
+
+        core = drive(runner=Broken())
+        core.begin()
+        core.call("c0")
+        core.done()
+        assert core.started() == ["c0"]
+        core.finish("c0")
+        assert len(core.outputs()) == 1
+        assert [e.code for e in core.seen if e.kind == "error"] == ["tool_runner_failed"]
+
     def test_rounds_without_a_word_of_the_user_are_bounded(self, drive):
         core = drive(max_tool_rounds=2)
         core.say(SendText("go"))
@@ -688,7 +705,9 @@ class TestStatement13Lifecycle:
         core = drive(opened=False)
         core.take(core.core.connected(1, 0.0)[1])
         core.refuse(core.wire[0]["event_id"], "invalid_value", param="session.audio.output.voice")
-        assert core.of(Finish)[0].error.code == "invalid_value"
+        error = core.of(Finish)[0].error
+        assert isinstance(error, ServerError)
+        assert (error.code, error.param) == ("invalid_value", "session.audio.output.voice")
 
     @pytest.mark.parametrize("greeted", [False, True])
     def test_the_deadline_holds_before_and_after_the_upgrade(self, drive, greeted):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import sys
@@ -128,8 +127,7 @@ class Mob:
                 except SupervisionError:
                     pass  # it is gone, or restarting with a full house
             case "abort":
-                with contextlib.suppress(OSError):  # the simulator's: a connection was closing already
-                    self.line.simulator.abort_all()
+                self.line.simulator.abort_all()
             case _:
                 if self.crashes:
                     self.crashes.pop()()
