@@ -29,7 +29,9 @@ def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -
 
 def open_sockets() -> dict[str, str]:
     """The sockets and wake-ups that this process has open, by descriptor."""
-    found = {}
+    found: dict[str, str] = {}
+    if not os.path.isdir("/proc/self/fd"):
+        return found  # not Linux
     for fd in os.listdir("/proc/self/fd"):
         try:
             target = os.readlink(f"/proc/self/fd/{fd}")

@@ -524,8 +524,9 @@ def test_when_a_stuck_supervisor_is_abandoned_its_children_are_killed_and_their_
     release.set()
 
 
+@pytest.mark.parametrize("mailbox", ["drop", "keep"])
 def test_as_a_child_of_a_supervisor_it_is_restarted_without_its_children(
-    run_tree, start_child, crash, eventually
+    run_tree, start_child, eventually, mailbox
 ):
     class Shaky(DynamicSupervisor):
         def on_receive(self, message):
@@ -533,13 +534,16 @@ def test_as_a_child_of_a_supervisor_it_is_restarted_without_its_children(
                 raise message
             return super().on_receive(message)
 
-    root = run_tree(Supervisor, [ChildSpec("d", Shaky)])
+    root = run_tree(Supervisor, [ChildSpec("d", Shaky, mailbox=mailbox)])
     dynamic = call(root, WhichChild("d")).stable_ref
     child = start_child(dynamic, "c")
     cast(dynamic, ValueError("x"))
     eventually(lambda: dynamic.restarts == 1)
     assert call(dynamic, CountChildren()) == Counts(0, 0, 0, 0)
     assert not child.is_alive()
+    assert (
+        len(pykka.ActorRegistry.get_all()) == 2
+    )  # with "keep", the old self's news of its children came along
     assert call(start_child(dynamic, "new"), "hello") == "hello"
 
 
