@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import msgspec
 import pykka
 
 from .errors import InvalidCommand
@@ -131,16 +132,14 @@ SESSION_COMMANDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RealtimeEvent:
+class RealtimeEvent(msgspec.Struct, frozen=True, gc=False):
     """To a subscribing actor: one event of a session."""
 
     session_id: str
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class RealtimeClose:
+class RealtimeClose(msgspec.Struct, frozen=True, gc=False):
     """To a subscribing actor: the session is over, and nothing follows."""
 
     session_id: str

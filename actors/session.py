@@ -49,7 +49,7 @@ from .effects import (
     StopTool,
 )
 from .errors import SessionGone
-from .events import Error, SessionClosed
+from .events import Error, SessionClosed, SessionOpened
 from .line import Line, LineService
 from .recipe import SessionRecipe, build_core
 from .session_log import recall
@@ -110,6 +110,7 @@ class SessionActor(GenServer):
             self._recipe.gateway.decode
         )  # not in __init__: what fails there leaves a mailbox to the collector
         self._performers: dict[type[Any], Callable[[Any], object]] = {
+            SessionOpened: self._publish.open,
             Send: self._send,
             SendAppend: self._send_append,
             Record: self._record,

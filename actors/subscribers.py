@@ -194,19 +194,6 @@ class Subscribers:
         if all(sink.subscriber != other.subscriber for other in self._sinks):
             self._sinks = (*self._sinks, sink)
 
-    def _publish(self, publisher: Publisher, event: Event) -> None:
-        if publisher is not self._publisher:
-            return
-        if type(event) is SessionOpened:
-            self._open(event)
-            return
-        for sink in self._sinks:
-            try:
-                if sink.deliver(event) is False:
-                    self._refused(sink)
-            except BaseException as error:  # noqa: BLE001 - a broken subscriber harms nobody but itself
-                self._blame(sink, error)
-
     def _refused(self, sink: _Sink) -> None:
         if isinstance(sink.subscriber, EventStream):  # a function may return what it likes
             self.remove(sink.subscriber)
@@ -241,12 +228,24 @@ class Subscribers:
 class Publisher:
     """Publishes for one incarnation of the session, until the next one takes over or the session is closed."""
 
-    __slots__ = ("_publish", "_table")
+    __slots__ = ("_table",)
 
     def __init__(self, table: Subscribers) -> None:
         self._table = table
-        self._publish = table._publish
 
     def __call__(self, event: Event) -> None:
         """Deliver an event to every subscriber, or to nobody if this publisher no longer counts."""
-        self._publish(self, event)
+        table = self._table
+        if table._publisher is not self:
+            return
+        for sink in table._sinks:
+            try:
+                if sink.deliver(event) is False:
+                    table._refused(sink)
+            except BaseException as error:  # noqa: BLE001 - a broken subscriber harms nobody but itself
+                table._blame(sink, error)
+
+    def open(self, event: SessionOpened) -> None:
+        """Deliver ``session_opened`` to those who have not had one."""
+        if self._table._publisher is self:
+            self._table._open(event)

@@ -14,7 +14,6 @@ from .codec import decode_server_event, encode_client_event
 from .config import Config
 from .errors import ConfigError, ConnectError, GatewayError, MissingApiKey
 from .proxy import Proxy
-from .server_events import ServerEvent
 from .session_update import instructions_update, session_update
 from .transport import Transport
 from .url import public_url, with_model
@@ -99,9 +98,8 @@ class OpenAIGateway:
         """Return the text frame that says this."""
         return encode_client_event(event)
 
-    def decode(self, frame: bytes | memoryview) -> ServerEvent:
-        """Return what a text frame says."""
-        return decode_server_event(frame)
+    decode = staticmethod(decode_server_event)  # as it is: one call less per frame
+    """Return what a text frame says; see `Gateway.decode`."""
 
     def session_update(self, config: Config) -> SessionUpdate:
         """Return the event that configures a session, all of it."""

@@ -61,8 +61,8 @@ def test_every_kind_of_subscriber_gets_session_opened_the_events_and_the_end(
     stream = table.stream()
     table.add(called.append)
     table.add(listener)
-    for event in (OPENED, DELTA):
-        publish(event)
+    publish.open(OPENED)
+    publish(DELTA)
     assert table.close(CLIENT)
     expected = [OPENED, DELTA, CLIENT]
     assert list(stream) == called == expected
@@ -75,7 +75,7 @@ def test_a_late_subscriber_begins_with_session_opened_of_the_line_that_is_open(
 ) -> None:
     publish = table.publisher()
     early = table.stream()
-    publish(OPENED)
+    publish.open(OPENED)
     publish(AGAIN)
     late, called = table.stream(), []
     table.add(called.append)
@@ -89,7 +89,7 @@ def test_a_late_subscriber_begins_with_session_opened_of_the_line_that_is_open(
 def test_a_subscriber_that_comes_after_the_end_gets_the_beginning_and_the_end(
     table: Any, listener: Any
 ) -> None:
-    table.publisher()(OPENED)
+    table.publisher().open(OPENED)
     table.close(ERROR)
     called: list[Any] = []
     table.add(called.append)
@@ -120,9 +120,9 @@ def test_the_next_publisher_fences_the_last_one_off(table: Any) -> None:
     stream = table.stream()
     zombie = table.publisher()
     publish = table.publisher()
-    zombie(OPENED)
+    zombie.open(OPENED)
     zombie(DELTA)
-    publish(OPENED)
+    publish.open(OPENED)
     publish(OTHER)
     zombie(DELTA)
     assert drain(stream) == [OPENED, OTHER]
@@ -134,7 +134,7 @@ def test_nothing_is_published_after_the_end(table: Any) -> None:
     table.add(called.append)
     table.close(CLIENT)
     publish(DELTA)
-    publish(OPENED)
+    publish.open(OPENED)
     assert called == [CLIENT]
 
 
@@ -269,8 +269,8 @@ def test_a_function_that_raises_is_told_on_and_harms_nobody(table: Any, error: B
     publish = table.publisher()
     table.add(raises)
     stream = table.stream()
-    for event in (OPENED, DELTA):
-        publish(event)
+    publish.open(OPENED)
+    publish(DELTA)
     table.close(CLIENT)
     assert seen == list(stream) == [OPENED, DELTA, CLIENT]
 
@@ -314,7 +314,7 @@ def one_race() -> None:
     def publish() -> None:
         speak = table.publisher()
         start.wait(PATIENCE_S)
-        speak(OPENED)
+        speak.open(OPENED)
         for _ in range(20):
             speak(DELTA)
 
