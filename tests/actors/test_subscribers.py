@@ -76,7 +76,7 @@ def test_a_late_subscriber_begins_with_session_opened_of_the_line_that_is_open(
     publish = table.publisher()
     early = table.stream()
     publish.open(OPENED)
-    publish(AGAIN)
+    publish.open(AGAIN)
     late, called = table.stream(), []
     table.add(called.append)
     table.add(listener)
