@@ -2,15 +2,27 @@
 
 from provider import gateway
 
-from trunkline import AssistantText, Broker, Config, Event, EventStream, SessionUpdated
+from trunkline import (
+    AssistantText,
+    AssistantTurnCompleted,
+    Broker,
+    Config,
+    Event,
+    EventStream,
+    SessionUpdated,
+)
 from trunkline.supervision.testing import crash
 
 
 def answer(events: EventStream) -> str:
-    """Return the next text the assistant says."""
+    """Return what the assistant says in its next turn."""
+    text = ""
     for event in events:
-        if isinstance(event, AssistantText):
-            return event.text
+        match event:
+            case AssistantText():
+                text = event.text
+            case AssistantTurnCompleted():
+                return text
     raise SystemExit("the session ended")
 
 

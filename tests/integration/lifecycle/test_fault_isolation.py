@@ -174,9 +174,10 @@ def test_a_tool_that_crashes_its_worker_gets_one_output_and_the_line_stays(
 
 
 def talk(session: Any, reader: Any, word: str, before: str = "") -> None:
-    """Say a word; the answer repeats what was said ``before``, and the word."""
+    """Say a word; the answer repeats what was said ``before``, and the word. Then the session is idle."""
     session.send_text(word).get(timeout=5)
     assert reader.texts(1) == [f"heard {before}{word}"]
+    reader.until("assistant_turn_completed")  # before it, the question still counts as unanswered
 
 
 def crashed_alone(before: dict[str, str], after: dict[str, str], session: Any) -> None:
