@@ -52,8 +52,9 @@ wheel: $(VENV)/.dev ## build the wheel and run the suite against it, in its own 
 	$(WHEEL)/bin/python -m pip install --quiet --group test
 	$(WHEEL)/bin/python -m pytest -o pythonpath= -q $(TESTS)
 
-bench: $(VENV)/.run ## the hot path against websocket-client's own, as a table and JSON
+bench: $(VENV)/.run ## the hot path against websocket-client's own, supervision against plain pykka, as tables and JSON
 	$(BIN)/python benchmarks/hot_path.py
+	$(BIN)/python benchmarks/supervision.py
 
 clean: ## remove everything that make created
 	rm -rf $(VENV) $(WHEEL) build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
