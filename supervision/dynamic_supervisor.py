@@ -18,7 +18,7 @@ from .clock import Clock
 from .ending import end_together, is_expected_end, tell_to_stop
 from .errors import InvalidSpec, MaxChildren, NotFound, StartError, StartTimeout
 from .launching import Incarnation, launch
-from .policy import Verdict, after_exit, is_reported
+from .policy import State, Verdict, after_exit, is_reported
 from .reasons import NORMAL, SHUTDOWN, Exit, ExitReason
 from .replies import Reply
 from .reports import OnReport
@@ -324,7 +324,7 @@ class DynamicSupervisor(Supervising):
             return
         if is_reported(child.spec.restart, reason):
             self._report("child_terminated", child.spec, reason, incarnation.ref)
-        if after_exit(child.spec.restart, reason) is Verdict.RESTART:
+        if after_exit("one_for_one", child.spec.restart, reason, State.RUNNING).verdict is Verdict.RESTART:
             child.stable_ref._hold()
             self._restart(child)
         else:
