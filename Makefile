@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 WHEEL  := .venv-wheel
 TESTS  ?= tests
 
-.PHONY: help run test check lint types wheel bench clean
+.PHONY: help run test conformance check lint types wheel bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ run: $(VENV)/.run ## play the demo: over the simulator, or OpenAI when OPENAI_AP
 test: $(VENV)/.dev ## the whole test suite with branch coverage (TESTS=tests/actors for a part)
 	$(BIN)/coverage run -m pytest $(TESTS)
 	@$(BIN)/coverage report $(if $(filter tests,$(TESTS)),--fail-under=90,)
+
+conformance: $(VENV)/.dev ## the suites of OTP, Elixir and pykka: which case is ported, adapted, not applicable
+	$(BIN)/python tests/conformance/report.py
 
 check: lint types test wheel ## what CI runs: lint, types, tests with coverage, tests against the wheel
 

@@ -1,0 +1,778 @@
+"""OTP's supervisor_SUITE: each test ports the case it is named after, from its one-line statement (otp.md B1)."""
+
+import logging
+import math
+import threading
+
+import pytest
+
+from trunkline.supervision import (
+    BRUTAL_KILL,
+    KILLED,
+    NORMAL,
+    RESTARTING,
+    SHUTDOWN,
+    ActorDown,
+    AlreadyPresent,
+    AlreadyStarted,
+    ChildSpec,
+    DeleteChild,
+    DynamicSupervisor,
+    GenServer,
+    GetChildSpec,
+    InvalidSpec,
+    ManualClock,
+    NotFound,
+    RestartChild,
+    Restarting,
+    Running,
+    Shutdown,
+    StartChild,
+    StartError,
+    StartTimeout,
+    Supervisor,
+    TerminateChild,
+    WhichChildren,
+    call,
+    cast,
+    join,
+    stop,
+)
+from trunkline.supervision.supervised import StopFor
+
+PATIENCE_S = 10.0
+CRASH = ValueError("crash")
+ENDLESS = 10**9
+
+
+def stop_later(ref, reason=SHUTDOWN):
+    """Have a supervisor stop, and return a future of that."""
+    return ref.ask(StopFor.because(reason), block=False)
+
+
+class NoActor(GenServer):
+    """The junk return of a start function: a constructor that leaves no actor behind."""
+
+    def __init__(self, *args):
+        pass
+
+
+class Turnstile:
+    """Lets starts that are to fail through, one at a time."""
+
+    def __init__(self):
+        self.at_it = threading.Semaphore(0)
+        self.let_in = threading.Semaphore(0)
+        self.open = False
+
+    def __call__(self, node):
+        self.at_it.release()
+        if not self.open:
+            assert self.let_in.acquire(timeout=PATIENCE_S)
+        raise CRASH
+
+    def wait_for_attempt(self):
+        assert self.at_it.acquire(timeout=PATIENCE_S)
+
+    def let_one_fail(self):
+        self.let_in.release()
+
+    def open_for_all(self):
+        self.open = True
+        self.let_in.release()
+
+
+# -- starting
+
+
+def test_sup_start_normal(lab):
+    supervisor = lab.supervisor()
+    assert stop(supervisor, SHUTDOWN, PATIENCE_S)
+    assert lab.reason(supervisor) is SHUTDOWN
+
+
+@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
+def test_sup_start_error_return(kind):
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="max_restarts"):
+        kind.start(max_restarts="many")
+    with pytest.raises(InvalidSpec) as caught:
+        kind.start(max_seconds=None)
+    assert caught.value.field == "max_seconds"
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
+def test_sup_start_fail(kind):
+    class Broken(kind):
+        def on_start(self):
+            raise CRASH
+
+    with pytest.raises(StartError) as caught:
+        Broken.start()
+    assert caught.value.reason is CRASH
+    assert caught.value.__cause__ is CRASH
+
+
+def test_sup_start_restart_child_returns_error(lab):
+    supervisor = lab.supervisor(lab.spec("child", lab.Plan(None, CRASH)))
+    call(supervisor, TerminateChild("child"))
+    with pytest.raises(StartError) as caught:
+        call(supervisor, RestartChild("child"))
+    assert caught.value.reason is CRASH
+    assert lab.pid(supervisor, "child") is None
+    assert lab.counts(supervisor) == (1, 0, 0, 1)
+
+
+def test_sup_start_child_returns_error(lab):
+    supervisor = lab.supervisor(max_restarts=0)
+    for _ in range(3):
+        with pytest.raises(StartError) as caught:
+            lab.add(supervisor, "child", lab.Plan(CRASH))
+        assert caught.value.reason is CRASH
+    with pytest.raises(StartError) as caught:
+        call(supervisor, StartChild(ChildSpec("child", NoActor)))
+    assert isinstance(caught.value.reason, TypeError)
+    assert lab.ids(supervisor) == []
+    assert supervisor.is_alive()
+
+
+def test_sup_start_child_returns_error_simple(lab):
+    supervisor = lab.dynamic(max_restarts=0)
+    for _ in range(3):
+        with pytest.raises(StartError) as caught:
+            lab.add(supervisor, "child", lab.Plan(CRASH))
+        assert caught.value.reason is CRASH
+    with pytest.raises(StartError) as caught:
+        call(supervisor, StartChild(ChildSpec("child", NoActor)))
+    assert isinstance(caught.value.reason, TypeError)
+    assert lab.counts(supervisor) == (0, 0, 0, 0)
+
+
+def test_sup_start_map(lab):
+    worker, inner = lab.spec("worker"), ChildSpec("inner", Supervisor)
+    assert (worker.restart, worker.shutdown, worker.type) == ("permanent", 5.0, "worker")
+    assert (inner.restart, inner.shutdown, inner.type) == ("permanent", math.inf, "supervisor")
+    supervisor = lab.supervisor(worker, inner)
+    assert call(supervisor, GetChildSpec("worker")) is worker
+    assert call(supervisor, GetChildSpec("inner")) is inner
+    with pytest.raises(NotFound):
+        call(supervisor, GetChildSpec("nobody"))
+
+
+def test_sup_start_map_simple(lab):
+    supervisor, outsider = lab.dynamic(), lab.node()
+    spec = lab.spec("child")
+    child = call(supervisor, StartChild(spec))
+    assert call(supervisor, GetChildSpec(child)) is spec
+    assert call(supervisor, GetChildSpec(lab.pid(supervisor, child))) is spec
+    with pytest.raises(NotFound):
+        call(supervisor, GetChildSpec(outsider))
+
+
+def test_sup_start_map_faulty_specs(lab):
+    with pytest.raises(TypeError, match="id"):
+        ChildSpec(start=lab.Node)
+    with pytest.raises(TypeError, match="start"):
+        ChildSpec("no start")
+    with pytest.raises(TypeError, match="colour"):
+        ChildSpec("unknown key", lab.Node, colour="red")
+    for no_spec in ("child", {"id": "child", "start": lab.Node}, lab.Node, None):
+        with pytest.raises(InvalidSpec):
+            Supervisor.start([no_spec])
+
+
+# -- stopping
+
+
+def test_sup_stop_infinity(lab):
+    supervisor = lab.supervisor(
+        lab.spec("worker", shutdown=math.inf), ChildSpec("inner", Supervisor, shutdown=math.inf)
+    )
+    worker, inner = lab.pids(supervisor, "worker", "inner")
+    stop(supervisor, SHUTDOWN, PATIENCE_S)
+    assert [lab.reason(ref) for ref in (worker, inner, supervisor)] == [SHUTDOWN] * 3
+
+
+def stop_with_one_busy_child(lab, supervisor, clock, idle, busy):
+    started, release = threading.Event(), threading.Event()
+    busy.tell(("block", started, release))
+    assert started.wait(PATIENCE_S)
+    try:
+        stop_later(supervisor)
+        lab.let_time_pass(clock, lambda: join(supervisor, 0.0))
+        assert lab.reason(busy) is KILLED
+        assert lab.reason(idle) is SHUTDOWN
+        assert lab.reason(supervisor) is SHUTDOWN
+    finally:
+        release.set()
+
+
+def test_sup_stop_timeout(lab):
+    clock = ManualClock()
+    supervisor = lab.supervisor(*lab.specs("idle", "busy", shutdown=2.0), clock=clock)
+    stop_with_one_busy_child(lab, supervisor, clock, *lab.pids(supervisor, "idle", "busy"))
+
+
+def test_sup_stop_timeout_dynamic(lab):
+    clock = ManualClock()
+    supervisor = lab.dynamic(clock=clock)
+    refs = [lab.pid(supervisor, lab.add(supervisor, id, shutdown=2.0)) for id in ("idle", "busy")]
+    stop_with_one_busy_child(lab, supervisor, clock, *refs)
+
+
+def test_sup_stop_brutal_kill(lab):
+    supervisor = lab.supervisor(
+        lab.spec("polite"), lab.spec("brutal", shutdown=BRUTAL_KILL), ChildSpec("inner", Supervisor)
+    )
+    polite, brutal, inner = lab.pids(supervisor, "polite", "brutal", "inner")
+    stop(supervisor, SHUTDOWN, PATIENCE_S)
+    assert [lab.reason(ref) for ref in (polite, brutal, inner)] == [SHUTDOWN, KILLED, SHUTDOWN]
+    assert ("terminate", "brutal", KILLED) not in lab.diary
+    assert lab.reason(supervisor) is SHUTDOWN
+
+
+def test_sup_stop_brutal_kill_dynamic(lab):
+    supervisor = lab.dynamic()
+    refs = [lab.pid(supervisor, lab.add(supervisor, n, shutdown=BRUTAL_KILL)) for n in range(10)]
+    stop(supervisor, SHUTDOWN, PATIENCE_S)
+    assert [lab.reason(ref) for ref in refs] == [KILLED] * 10
+    assert lab.reason(supervisor) is SHUTDOWN
+
+
+@pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
+@pytest.mark.parametrize("reason", [NORMAL, SHUTDOWN, Shutdown("why"), CRASH], ids=repr)
+def test_sup_stop_race(lab, restart, reason):
+    ending, go_on = threading.Event(), threading.Event()
+
+    def wait_at_end(node, reason):
+        ending.set()
+        assert go_on.wait(PATIENCE_S)
+
+    supervisor = lab.supervisor(
+        lab.spec("racer", restart=restart), lab.spec("last", lab.Plan(at_end=wait_at_end))
+    )
+    racer = lab.pid(supervisor, "racer")
+    stop_later(supervisor)
+    assert ending.wait(PATIENCE_S)
+    lab.end(racer, reason)  # by itself, while the supervisor waits for its sibling
+    go_on.set()
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert lab.reason(racer) is reason
+    assert lab.starts("racer") == 1
+
+
+@pytest.mark.parametrize("reason", [NORMAL, SHUTDOWN, Shutdown("why"), CRASH], ids=repr)
+def test_sup_stop_non_shutdown_exit_dynamic(lab, reason):
+    """Ported: the child has its end already queued when it is told to stop, so it ends with that reason."""
+    supervisor = lab.dynamic()
+    started, release = threading.Event(), threading.Event()
+    child = lab.pid(supervisor, lab.add(supervisor, "child"))
+    child.tell(("block", started, release))
+    assert started.wait(PATIENCE_S)
+    child.tell(("raise", reason) if reason is CRASH else ("exit", reason))
+    stop_later(supervisor)
+    release.set()
+    assert lab.reason(child) is reason
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert lab.starts("child") == 1
+
+
+# -- the requests
+
+
+def test_extra_return(lab):
+    supervisor = lab.supervisor(max_restarts=1)
+    ref = lab.add(supervisor, "child")
+    with pytest.raises(AlreadyStarted) as caught:
+        lab.add(supervisor, "child")
+    assert caught.value.ref is ref
+    call(supervisor, TerminateChild("child"))
+    with pytest.raises(AlreadyPresent):
+        lab.add(supervisor, "child")
+    assert call(supervisor, RestartChild("child")) is ref
+    with pytest.raises(Running):
+        call(supervisor, RestartChild("child"))
+    old = lab.pid(supervisor, "child")
+    lab.end(old, CRASH)
+    lab.replaced(supervisor, "child", old)
+
+
+def test_child_adm(lab):
+    supervisor = lab.supervisor()
+    assert lab.ids(supervisor) == []
+    assert lab.counts(supervisor) == (0, 0, 0, 0)
+    ref = lab.add(supervisor, "child")
+    assert lab.counts(supervisor) == (1, 1, 0, 1)
+    # running
+    with pytest.raises(AlreadyStarted) as caught:
+        lab.add(supervisor, "child")
+    assert caught.value.ref is ref
+    for request in (RestartChild("child"), DeleteChild("child")):
+        with pytest.raises(Running):
+            call(supervisor, request)
+    # a reference is no id
+    for request in (TerminateChild, RestartChild, DeleteChild, GetChildSpec):
+        with pytest.raises(NotFound):
+            call(supervisor, request(lab.pid(supervisor, "child")))
+    # stopped
+    assert call(supervisor, TerminateChild("child")) is None
+    assert lab.pid(supervisor, "child") is None
+    assert lab.counts(supervisor) == (1, 0, 0, 1)
+    assert call(supervisor, TerminateChild("child")) is None
+    with pytest.raises(AlreadyPresent):
+        lab.add(supervisor, "child")
+    assert call(supervisor, RestartChild("child")) is ref
+    call(supervisor, TerminateChild("child"))
+    assert call(supervisor, DeleteChild("child")) is None
+    # unknown
+    for request in (TerminateChild, RestartChild, DeleteChild, GetChildSpec):
+        with pytest.raises(NotFound):
+            call(supervisor, request("child"))
+    lab.add(supervisor, "child")
+
+
+def test_child_adm__a_supervisor_that_is_down_is_noproc(lab):
+    supervisor = lab.supervisor()
+    stop(supervisor, SHUTDOWN, PATIENCE_S)
+    for request in (
+        StartChild(lab.spec("child")),
+        TerminateChild("child"),
+        RestartChild("child"),
+        WhichChildren(),
+    ):
+        with pytest.raises(ActorDown):
+            call(supervisor, request)
+
+
+def test_child_adm_simple(lab):
+    supervisor, outsider = lab.dynamic(), lab.node()
+    a, b = lab.add(supervisor, "same"), lab.add(supervisor, "same")
+    assert a != b
+    assert lab.counts(supervisor) == (2, 2, 0, 2)
+    assert [child.stable_ref for child in call(supervisor, WhichChildren())] == [b, a]
+    assert call(supervisor, TerminateChild(a)) is None
+    assert call(supervisor, TerminateChild(lab.pid(supervisor, b))) is None
+    assert lab.counts(supervisor) == (0, 0, 0, 0)
+    for ref in (a, outsider):
+        with pytest.raises(NotFound):
+            call(supervisor, TerminateChild(ref))
+    assert outsider.ask("alive?", timeout=PATIENCE_S) == "alive?"
+    for request in (RestartChild(a), DeleteChild(a)):
+        with pytest.raises(NotFound):
+            call(supervisor, request)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("start", "no class"),
+        ("start", dict),
+        ("restart", "prmanent"),
+        ("shutdown", -2.0),
+        ("shutdown", "5 s"),
+        ("type", "wrker"),
+        ("args", ["a", "list"]),
+        ("kwargs", ("no", "mapping")),
+        ("id", ["not", "hashable"]),
+    ],
+)
+def test_child_specs(lab, field, value):
+    fields = {"id": "child", "start": lab.Node, field: value}
+    with pytest.raises(InvalidSpec) as caught:
+        ChildSpec(**fields)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
+@pytest.mark.parametrize("shutdown", [BRUTAL_KILL, 0, 0.5, 7, math.inf])
+@pytest.mark.parametrize("type", ["worker", "supervisor"])
+def test_child_specs__all_legal_combinations_are_accepted(lab, restart, shutdown, type):
+    supervisor = lab.supervisor()
+    lab.add(supervisor, "child", restart=restart, shutdown=shutdown, type=type)
+    assert lab.counts(supervisor) == (1, 1, int(type == "supervisor"), int(type == "worker"))
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("strategy", "none_for_one"),
+        ("max_restarts", -1),
+        ("max_restarts", 1.5),
+        ("max_restarts", "one"),
+        ("max_seconds", 0),
+        ("max_seconds", -5.0),
+        ("max_seconds", "five"),
+    ],
+)
+def test_sup_flags(flag, value):
+    with pytest.raises(InvalidSpec) as caught:
+        Supervisor.start(**{flag: value})
+    assert caught.value.field == flag
+
+
+def test_sup_flags__an_unknown_flag_is_a_type_error():
+    with pytest.raises((TypeError, StartError)) as caught:
+        Supervisor.start(colour="red")
+    assert "colour" in str(caught.value)
+
+
+# -- restart types
+
+
+def check_restarted(lab, restart, *reasons):
+    supervisor = lab.supervisor(lab.spec("child", restart=restart), max_restarts=len(reasons))
+    for reason in reasons:
+        old = lab.pid(supervisor, "child")
+        lab.end(old, reason)
+        lab.replaced(supervisor, "child", old)
+    assert lab.counts(supervisor) == (1, 1, 0, 1)
+
+
+def check_stopped(lab, *reasons):
+    supervisor = lab.supervisor(lab.spec("child", restart="transient"), max_restarts=0)
+    for reason in reasons:
+        lab.end(lab.pid(supervisor, "child"), reason)
+        lab.becomes(supervisor, "child", None)
+        assert lab.counts(supervisor) == (1, 0, 0, 1)
+        call(supervisor, RestartChild("child"))
+
+
+def check_gone(lab, *reasons):
+    supervisor = lab.supervisor(max_restarts=0)
+    for reason in reasons:
+        lab.add(supervisor, "child", restart="temporary")
+        lab.end(lab.pid(supervisor, "child"), reason)
+        lab.forgotten(supervisor, "child")
+        assert lab.counts(supervisor) == (0, 0, 0, 0)
+
+
+def test_permanent_normal(lab):
+    check_restarted(lab, "permanent", NORMAL)
+
+
+def test_transient_normal(lab):
+    check_stopped(lab, NORMAL)
+
+
+def test_temporary_normal(lab):
+    check_gone(lab, NORMAL)
+
+
+def test_permanent_shutdown(lab):
+    check_restarted(lab, "permanent", SHUTDOWN, Shutdown("why"))
+
+
+def test_transient_shutdown(lab):
+    check_stopped(lab, SHUTDOWN, Shutdown("why"))
+
+
+def test_temporary_shutdown(lab):
+    check_gone(lab, SHUTDOWN, Shutdown("why"))
+
+
+def test_permanent_abnormal(lab):
+    check_restarted(lab, "permanent", CRASH, KILLED)
+
+
+def test_transient_abnormal(lab):
+    check_restarted(lab, "transient", CRASH, KILLED)
+
+
+def test_temporary_abnormal(lab):
+    check_gone(lab, CRASH, KILLED)
+
+
+def test_faulty_application_shutdown(lab):
+    leaf = lab.spec("leaf", lab.Plan(CRASH))
+    inner = ChildSpec("inner", Supervisor, ([lab.spec("first"), leaf],))
+    with pytest.raises(StartError) as caught:
+        Supervisor.start([inner])
+    reason = Shutdown(("failed_to_start_child", "leaf", CRASH))
+    assert caught.value.reason == Shutdown(("failed_to_start_child", "inner", reason))
+    assert caught.value.__cause__ is CRASH
+    assert lab.since() == [("start", "first"), ("start", "leaf"), ("terminate", "first")]
+
+
+# -- strategies and intensity
+
+
+def test_multiple_restarts(lab):
+    clock = ManualClock()
+    supervisor = lab.supervisor(lab.spec("child"), max_restarts=1, max_seconds=1.0, clock=clock)
+    for _ in range(4):
+        old = lab.pid(supervisor, "child")
+        lab.end(old, CRASH)
+        lab.replaced(supervisor, "child", old)
+        clock.advance(2.1)
+    assert supervisor.is_alive()
+
+
+def test_one_for_one(lab):
+    supervisor = lab.supervisor(*lab.specs("a", "b"), max_restarts=2)
+    a, b = lab.pids(supervisor, "a", "b")
+    for _ in range(2):
+        lab.end(a, CRASH)
+        a = lab.replaced(supervisor, "a", a)
+        assert lab.pid(supervisor, "b") == b
+    lab.end(a, CRASH)
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert lab.reason(b) is SHUTDOWN
+
+
+def test_one_for_one_escalation(lab):
+    plan = lab.Plan(None, ever_after=CRASH)
+    supervisor = lab.supervisor(lab.spec("a", plan), lab.spec("b"), max_restarts=4)
+    a, b = lab.pids(supervisor, "a", "b")
+    lab.end(a, CRASH)
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert lab.reason(b) is SHUTDOWN
+    assert plan.starts == 1 + 4
+
+
+# -- dynamic supervisors
+
+
+def test_simple_one_for_one(lab):
+    supervisor = lab.dynamic(max_restarts=2)
+    a, b = lab.add(supervisor, "a"), lab.add(supervisor, "b")
+    a_now, b_now = lab.pids(supervisor, a, b)
+    for _ in range(2):
+        lab.end(a_now, CRASH)
+        a_now = lab.replaced(supervisor, a, a_now)
+        assert lab.pid(supervisor, b) == b_now
+    lab.end(a_now, CRASH)
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert lab.reason(b_now) is SHUTDOWN
+
+
+def test_simple_one_for_one_shutdown(lab):
+    together = threading.Barrier(3)
+    plan = lab.Plan(at_end=lambda node, reason: together.wait(PATIENCE_S))
+    supervisor = lab.dynamic()
+    refs = [lab.pid(supervisor, lab.add(supervisor, n, plan)) for n in range(3)]
+    stop(supervisor, SHUTDOWN, PATIENCE_S)  # one after the other they would wait for ever
+    assert not together.broken
+    assert [lab.reason(ref) for ref in refs] == [SHUTDOWN] * 3
+
+
+def test_simple_one_for_one_shutdown__a_child_that_takes_too_long_is_killed(lab):
+    clock, release = ManualClock(), threading.Event()
+    late = lab.Plan(at_end=lambda node, reason: release.wait(PATIENCE_S))
+    supervisor = lab.dynamic(clock=clock)
+    refs = [
+        lab.pid(supervisor, lab.add(supervisor, *child, shutdown=2.0))
+        for child in (("late", late), ("quick",))
+    ]
+    stop_later(supervisor)
+    lab.let_time_pass(clock, lambda: join(supervisor, 0.0))
+    release.set()
+    assert [lab.reason(ref) for ref in refs] == [KILLED, SHUTDOWN]
+    assert lab.reason(supervisor) is SHUTDOWN
+
+
+def test_simple_one_for_one_extra(lab):
+    supervisor = lab.dynamic()
+    child = lab.add(supervisor, "child")
+    old = lab.pid(supervisor, child)
+    assert child.ask("hello", timeout=PATIENCE_S) == "hello"
+    lab.end(old, CRASH)
+    lab.replaced(supervisor, child, old)
+    assert child.ask("hello again", timeout=PATIENCE_S) == "hello again"
+
+
+def test_simple_one_for_one_escalation(lab):
+    supervisor = lab.dynamic(max_restarts=4)
+    plan = lab.Plan(None, ever_after=CRASH)
+    a, b = lab.add(supervisor, "a", plan), lab.add(supervisor, "b")
+    a_now, b_now = lab.pids(supervisor, a, b)
+    lab.end(a_now, CRASH)
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert lab.reason(b_now) is SHUTDOWN
+    assert plan.starts == 1 + 4
+
+
+# -- children that do not behave
+
+
+def test_child_unlink(lab):
+    clock, release = ManualClock(), threading.Event()
+    naughty = lab.Plan(at_end=lambda node, reason: release.wait(PATIENCE_S))
+    supervisor = lab.supervisor(lab.spec("naughty", naughty, shutdown=1.0), clock=clock)
+    ref = lab.pid(supervisor, "naughty")
+    done = supervisor.ask(TerminateChild("naughty"), block=False)
+    lab.let_time_pass(clock, done.done)
+    assert done.get(timeout=PATIENCE_S) is None
+    assert lab.reason(ref) is KILLED
+    assert lab.pid(supervisor, "naughty") is None
+    release.set()
+
+
+def test_child_unlink__a_child_that_never_acks(lab):
+    clock, release = ManualClock(), threading.Event()
+    supervisor = lab.supervisor(clock=clock)
+    naughty = lab.spec("naughty", lab.Plan(lambda node: release.wait(PATIENCE_S)), start_timeout_s=1.0)
+    started = supervisor.ask(StartChild(naughty), block=False)
+    lab.let_time_pass(clock, started.done)
+    with pytest.raises(StartError) as caught:
+        started.get(timeout=PATIENCE_S)
+    assert isinstance(caught.value.reason, StartTimeout)
+    assert lab.ids(supervisor) == []
+    release.set()
+
+
+# -- counts
+
+
+def test_count_children(lab):
+    supervisor = lab.dynamic()
+    started = [supervisor.ask(StartChild(lab.spec(n, restart="temporary")), block=False) for n in range(200)]
+    children = [future.get(timeout=PATIENCE_S) for future in started]
+    assert len(call(supervisor, WhichChildren())) == 200
+    assert lab.counts(supervisor) == (200, 200, 0, 200)
+    for child in children:
+        cast(child, ("exit", NORMAL))
+    lab.eventually(lambda: lab.counts(supervisor) == (0, 0, 0, 0))
+
+
+def test_count_children_supervisor(lab):
+    supervisor = lab.dynamic()
+    children = [
+        call(supervisor, StartChild(ChildSpec(n, Supervisor, restart="temporary"))) for n in range(50)
+    ]
+    assert len(call(supervisor, WhichChildren())) == 50
+    assert lab.counts(supervisor) == (50, 50, 50, 0)
+    for child in children:
+        lab.end(lab.pid(supervisor, child), KILLED)
+    lab.eventually(lambda: lab.counts(supervisor) == (0, 0, 0, 0))
+
+
+def test_count_restarting_children(lab):
+    supervisor = lab.dynamic(max_restarts=ENDLESS)
+    children = [lab.add(supervisor, n, lab.Plan(None, ever_after=CRASH)) for n in range(3)]
+    for n, child in enumerate(children, 1):
+        lab.end(lab.pid(supervisor, child), CRASH)
+        lab.becomes(supervisor, child, RESTARTING)
+        assert lab.counts(supervisor) == (3, 3 - n, 0, 3)
+    for n, child in enumerate(children, 1):
+        call(supervisor, TerminateChild(child))
+        assert lab.counts(supervisor) == (3 - n, 0, 0, 3 - n)
+
+
+def test_simple_one_for_one_scale_many_temporary_children(lab):
+    supervisor = lab.dynamic()
+    started = [supervisor.ask(StartChild(lab.spec(n, restart="temporary")), block=False) for n in range(500)]
+    children = [future.get(timeout=PATIENCE_S) for future in started]
+    ended = [supervisor.ask(TerminateChild(child), block=False) for child in children]
+    assert [future.get(timeout=PATIENCE_S) for future in ended] == [None] * 500
+    assert lab.counts(supervisor) == (0, 0, 0, 0)
+
+
+def test_scale_start_stop_many_children(lab):
+    supervisor = lab.supervisor()
+    for n in range(200):
+        lab.add(supervisor, n)
+    assert lab.counts(supervisor) == (200, 200, 0, 200)
+    for n in range(0, 200, 2):
+        call(supervisor, TerminateChild(n))
+        call(supervisor, DeleteChild(n))
+    assert lab.counts(supervisor) == (100, 100, 0, 100)
+    mark = lab.mark()
+    stop(supervisor, SHUTDOWN, PATIENCE_S)
+    assert lab.since(mark) == [("terminate", n) for n in range(199, 0, -2)]
+
+
+# -- restarts that hang
+
+
+def test_hanging_restart_loop(lab):
+    turnstile = Turnstile()
+    supervisor = lab.supervisor(lab.spec("child", lab.Plan(None, ever_after=turnstile)), max_restarts=ENDLESS)
+    lab.end(lab.pid(supervisor, "child"), CRASH)
+    expected = [
+        (StartChild(lab.spec("child")), AlreadyPresent),
+        (RestartChild("child"), Restarting),
+        (DeleteChild("child"), Restarting),
+    ]
+    for request, error in expected:
+        turnstile.wait_for_attempt()
+        answer = supervisor.ask(request, block=False)
+        which = supervisor.ask(WhichChildren(), block=False)
+        turnstile.let_one_fail()
+        with pytest.raises(error):
+            answer.get(timeout=PATIENCE_S)
+        assert [child.ref for child in which.get(timeout=PATIENCE_S)] == [RESTARTING]
+    turnstile.wait_for_attempt()
+    ended = supervisor.ask(TerminateChild("child"), block=False)
+    turnstile.let_one_fail()
+    assert ended.get(timeout=PATIENCE_S) is None
+    assert lab.pid(supervisor, "child") is None
+    assert supervisor.is_alive()
+
+
+def test_hanging_restart_loop__the_supervisor_can_be_stopped(lab):
+    turnstile = Turnstile()
+    supervisor = lab.supervisor(lab.spec("child", lab.Plan(None, ever_after=turnstile)), max_restarts=ENDLESS)
+    lab.end(lab.pid(supervisor, "child"), CRASH)
+    turnstile.wait_for_attempt()
+    stop_later(supervisor)
+    turnstile.open_for_all()
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert lab.starts("child") == 2
+
+
+def test_hanging_restart_loop_simple(lab):
+    turnstile = Turnstile()
+    supervisor = lab.dynamic(max_restarts=ENDLESS)
+    child = lab.add(supervisor, "child", lab.Plan(None, ever_after=turnstile))
+    sibling = lab.add(supervisor, "sibling")
+    before = lab.pid(supervisor, sibling)
+    old = lab.pid(supervisor, child)
+    lab.end(old, CRASH)
+    turnstile.wait_for_attempt()
+    assert lab.pid(supervisor, child) is RESTARTING
+    for request in (RestartChild(child), DeleteChild(child)):
+        with pytest.raises(NotFound):
+            call(supervisor, request)
+    ended = supervisor.ask(TerminateChild(old), block=False)  # by its old reference
+    turnstile.open_for_all()
+    assert ended.get(timeout=PATIENCE_S) is None
+    assert not lab.knows(supervisor, child)
+    assert lab.pid(supervisor, sibling) == before
+
+
+# -- reports
+
+
+def test_format_log_1(lab, caplog):
+    caplog.set_level(logging.INFO, "trunkline.supervision")
+    reports = []
+    spec = lab.spec("child", lab.Plan(None, CRASH))
+    supervisor = lab.supervisor(spec, name="root", on_report=reports.append)
+    old = lab.pid(supervisor, "child")
+    lab.end(old, CRASH)
+    lab.replaced(supervisor, "child", old)
+    assert [(r.supervisor, r.context, r.reason, r.spec) for r in reports] == [
+        ("root", "child_terminated", CRASH, spec),
+        ("root", "start_error", CRASH, spec),
+    ]
+    assert reports[0].offender == old.actor_urn
+    logged = [record for record in caplog.records if hasattr(record, "context")]
+    assert [(r.supervisor, r.context, r.child_id) for r in logged] == [
+        ("root", "child_terminated", "child"),
+        ("root", "start_error", "child"),
+    ]
+    assert all("'child'" in record.getMessage() and "crash" in record.getMessage() for record in logged)
+
+
+def test_format_log_2(lab, caplog):
+    caplog.set_level(logging.INFO, "trunkline.supervision")
+    reports = []
+    spec = lab.spec("child")
+    supervisor = lab.supervisor(spec, name="root", on_report=reports.append, max_restarts=0)
+    lab.end(lab.pid(supervisor, "child"), CRASH)
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert [(r.context, r.reason) for r in reports] == [("child_terminated", CRASH), ("gave_up", CRASH)]
+    (gave_up,) = [record for record in caplog.records if getattr(record, "context", "") == "gave_up"]
+    assert gave_up.levelno == logging.ERROR
+    assert "root" in gave_up.getMessage()
