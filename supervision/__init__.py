@@ -41,7 +41,19 @@ from .genserver import GenServer
 from .mailbox import Mailbox
 from .messaging import call, cast, join, kill, stop
 from .monitor import Down, Monitor, monitor, watch
-from .reasons import KILLED, NOPROC, NORMAL, SHUTDOWN, Exit, ExitReason, Reason, Shutdown, is_clean
+from .reasons import (
+    IGNORE,
+    KILLED,
+    NOPROC,
+    NORMAL,
+    SHUTDOWN,
+    Exit,
+    ExitReason,
+    Ignore,
+    Reason,
+    Shutdown,
+    is_clean,
+)
 from .replies import Reply
 from .reports import Report
 from .requests import (
@@ -69,6 +81,7 @@ from .zombies import Zombie, zombies
 
 __all__ = [
     "BRUTAL_KILL",
+    "IGNORE",
     "KILLED",
     "NOPROC",
     "NORMAL",
@@ -94,6 +107,7 @@ __all__ = [
     "Future",
     "GenServer",
     "GetChildSpec",
+    "Ignore",
     "InvalidSpec",
     "Mailbox",
     "MailboxFull",

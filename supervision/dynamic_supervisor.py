@@ -17,9 +17,9 @@ from .child_spec import BRUTAL_KILL, ChildSpec
 from .clock import Clock
 from .ending import end_together, is_expected_end, tell_to_stop
 from .errors import InvalidSpec, MaxChildren, NotFound, StartError, StartTimeout
-from .launching import Incarnation, launch
+from .launching import Incarnation, launch, reason_of
 from .policy import State, Verdict, after_exit, is_reported
-from .reasons import NORMAL, SHUTDOWN, Exit, ExitReason
+from .reasons import IGNORE, NORMAL, SHUTDOWN, Exit, ExitReason
 from .replies import Reply
 from .reports import OnReport
 from .requests import RESTARTING, ChildInfo
@@ -144,7 +144,7 @@ class DynamicSupervisor(Supervising):
     # -- requests --
 
     def start_child(self, spec: ChildSpec) -> None:
-        """Start a child; the answer, its StableRef, is deferred until it has acked. See `StartChild`."""
+        """Start a child; the answer is deferred until it has acked: its StableRef. See `StartChild`."""
         self._check_spec(spec)
         if spec.significant:
             raise InvalidSpec("significant", True, "False in a DynamicSupervisor")
@@ -225,7 +225,7 @@ class DynamicSupervisor(Supervising):
         try:
             child.incarnation = launch(self, child.spec, child.stable_ref, {}, on_ack, on_down)
         except BaseException as error:  # noqa: BLE001  # the child's constructor, in our thread: reported
-            self._failed_start(child, error.reason if isinstance(error, StartError) else error)
+            self._not_started(child, reason_of(error))
         else:
             self._set_timer(child, child.spec.start_timeout_s)
 
@@ -239,8 +239,13 @@ class DynamicSupervisor(Supervising):
             child.starter.set(child.stable_ref)
             child.starter = None
 
-    def _failed_start(self, child: _Child, reason: ExitReason) -> None:
+    def _not_started(self, child: _Child, reason: ExitReason) -> None:
         child.last_reason = reason
+        if reason is IGNORE:
+            if child.starter is not None:
+                child.starter.set(None)
+            self._forget(child, reason)
+            return
         self._report("start_error", child.spec, reason)
         if child.stable_ref._incarnations == 0:
             self._forget(child, reason)
@@ -314,7 +319,7 @@ class DynamicSupervisor(Supervising):
         child.incarnation = None
         if child.phase is _Phase.STARTING:
             child.stable_ref._hold()
-            self._failed_start(child, child.start_error or reason)
+            self._not_started(child, child.start_error or reason)
             return
         child.last_reason = reason
         if child.phase is _Phase.ENDING:

@@ -14,12 +14,12 @@ from .child_spec import ChildSpec, Sibling
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import InvalidSpec, StartError
 from .mailbox import Mailbox
-from .reasons import KILLED, ExitReason
+from .reasons import KILLED, Exit, ExitReason
 from .registry_order import keep_youngest
 from .stable_ref import StableRef
 from .supervised import Supervised, supervisable
 
-__all__ = ["Bell", "Incarnation", "launch", "start_and_wait"]
+__all__ = ["Bell", "Incarnation", "launch", "reason_of", "start_and_wait"]
 
 S = TypeVar("S", bound=Supervised)
 
@@ -125,6 +125,11 @@ def launch(
         mailbox.bequeath(stable_ref._inherit)
     _run(actor, lambda reason: on_down(incarnation, reason))
     return incarnation
+
+
+def reason_of(error: BaseException) -> ExitReason:
+    """Return why a start failed that ended with `error`: an Ignore or another Exit, in a constructor, names its reason."""
+    return error.reason if isinstance(error, StartError | Exit) else error
 
 
 def _resolve(argument: Any, siblings: Mapping[Any, StableRef[Any]]) -> Any:

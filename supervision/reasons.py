@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-__all__ = ["KILLED", "NOPROC", "NORMAL", "SHUTDOWN", "Exit", "ExitReason", "Reason", "Shutdown", "is_clean"]
+__all__ = [
+    "IGNORE",
+    "KILLED",
+    "NOPROC",
+    "NORMAL",
+    "SHUTDOWN",
+    "Exit",
+    "ExitReason",
+    "Ignore",
+    "Reason",
+    "Shutdown",
+    "is_clean",
+]
 
 
 class Reason(Enum):
@@ -16,6 +28,7 @@ class Reason(Enum):
     SHUTDOWN = "shutdown"
     KILLED = "killed"
     NOPROC = "noproc"
+    IGNORE = "ignore"
 
     def __repr__(self) -> str:
         return self.name
@@ -29,6 +42,8 @@ KILLED = Reason.KILLED
 """It did not end in time and was killed, or abandoned."""
 NOPROC = Reason.NOPROC
 """There was no such actor any more when it was asked for."""
+IGNORE = Reason.IGNORE
+"""It did not want to be started, which is no failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +60,10 @@ ExitReason: TypeAlias = Reason | Shutdown | BaseException
 def is_clean(reason: ExitReason) -> bool:
     """Return whether a transient child that ended so stays down.
 
-    Source: supervisor(3), restart type transient: normal, shutdown and {shutdown, Term}.
+    Source: supervisor(3), restart type transient: normal, shutdown and {shutdown, Term}. IGNORE is what OTP calls normal
+        too: a process that ignores its start exits normally.
     """
-    return reason is NORMAL or reason is SHUTDOWN or isinstance(reason, Shutdown)
+    return reason is NORMAL or reason is SHUTDOWN or reason is IGNORE or isinstance(reason, Shutdown)
 
 
 class Exit(Exception):  # an Exception on purpose: pykka's loop must see it
@@ -62,3 +78,19 @@ class Exit(Exception):  # an Exception on purpose: pykka's loop must see it
 
     def __str__(self) -> str:
         return f"exit: {self.reason!r}"
+
+
+class Ignore(Exit):
+    """Raise in `on_start`: there is nothing to do here, so this actor is not started, and that is no failure.
+
+    A Supervisor keeps the spec (unless it is temporary) with the child down; a DynamicSupervisor keeps nothing;
+    `StartChild` and `RestartChild` answer None.
+
+    Source: the return value `ignore` of gen_server:init/1.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(IGNORE)
+
+    def __reduce__(self) -> tuple[type[Ignore], tuple[()]]:
+        return type(self), ()

@@ -49,7 +49,7 @@ RESTARTING = RestartingType.RESTARTING
 
 @dataclass(frozen=True, slots=True)
 class StartChild:
-    """Start a child. Answer: its StableRef, when its `on_start` has returned.
+    """Start a child. Answer: its StableRef, when its `on_start` has returned, or None, if that raised `Ignore`.
 
     Errors: StartError, AlreadyStarted, AlreadyPresent, MaxChildren.
     """
@@ -66,7 +66,7 @@ class TerminateChild:
 
 @dataclass(frozen=True, slots=True)
 class RestartChild:
-    """Start a child again that is down. Answer: its StableRef. Errors: NotFound, Running, Restarting, StartError."""
+    """Start a child again that is down. Answer: as `StartChild`. Errors: NotFound, Running, Restarting, StartError."""
 
     id: Hashable
 

@@ -14,9 +14,9 @@ from .children import Child, Children
 from .clock import Clock
 from .ending import end_together, is_expected_end
 from .errors import AlreadyPresent, InvalidSpec, StartError, StartTimeout, cause_of
-from .launching import Incarnation, launch
+from .launching import Incarnation, launch, reason_of
 from .policy import STRATEGIES, Scope, State, Strategy, Verdict, after_exit, is_reported
-from .reasons import SHUTDOWN, Exit, ExitReason, Shutdown
+from .reasons import IGNORE, SHUTDOWN, Exit, ExitReason, Shutdown
 from .reports import OnReport
 from .requests import ChildInfo
 from .stable_ref import StableRef
@@ -108,14 +108,14 @@ class Supervisor(Supervising):
 
     # -- requests --
 
-    def start_child(self, spec: ChildSpec) -> StableRef[Any]:
+    def start_child(self, spec: ChildSpec) -> Any:
         """Add a child and start it; see `StartChild`."""
         self._check_spec(spec)
         child = self._children.add(spec)
         if (reason := self._start(child)) is not None:
             self._children.forget(child, reason)
             raise StartError(reason)
-        return child.stable_ref
+        return None if child.incarnation is None else child.stable_ref
 
     def terminate_child(self, child: Any) -> None:
         """End a child and keep its spec (unless it is temporary); see `TerminateChild`."""
@@ -124,13 +124,13 @@ class Supervisor(Supervising):
         self._put_away(found, reason)
         self._children.give_up_waiting()
 
-    def restart_child(self, id: Any) -> StableRef[Any]:
+    def restart_child(self, id: Any) -> StableRef[Any] | None:
         """Start a child again that is down; see `RestartChild`."""
         child = self._children.find_down(id)
         if (reason := self._start(child)) is not None:
             child.close(reason)
             raise StartError(reason)
-        return child.stable_ref
+        return None if child.incarnation is None else child.stable_ref
 
     def delete_child(self, id: Any) -> None:
         """Forget a child that is down; see `DeleteChild`."""
@@ -152,7 +152,7 @@ class Supervisor(Supervising):
     # -- one child --
 
     def _start(self, child: Child) -> ExitReason | None:
-        """Start the child and wait for its ack. Return why it failed, or None."""
+        """Start the child and wait for its ack. Return why it failed; None: it has not, or does not want to run."""
         child.retry = None
         child.await_start()
         try:
@@ -165,7 +165,7 @@ class Supervisor(Supervising):
                 self._tell_end(child),
             )
         except BaseException as error:  # noqa: BLE001  # the child's constructor, in our thread: reported
-            return self._failed_start(child, error)
+            return self._not_started(child, reason_of(error))
         timeout_s = child.spec.start_timeout_s
         arrived = self._bell.wait_until(
             lambda: incarnation.acked or incarnation.is_down, self._now() + timeout_s
@@ -177,12 +177,14 @@ class Supervisor(Supervising):
             return None
         if not arrived:
             end_together([(incarnation, child.spec)], self._bell, brutally=True)
-            return self._failed_start(child, StartTimeout(timeout_s))
-        return self._failed_start(child, incarnation.reason)
+            return self._not_started(child, StartTimeout(timeout_s))
+        return self._not_started(child, incarnation.reason)
 
-    def _failed_start(self, child: Child, reason: BaseException | ExitReason) -> ExitReason:
-        reason = reason.reason if isinstance(reason, StartError) else reason
+    def _not_started(self, child: Child, reason: ExitReason) -> ExitReason | None:
         child.last_reason = reason
+        if reason is IGNORE:
+            self._put_away(child, reason)
+            return None
         self._report("start_error", child.spec, reason)
         return reason
 

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from trunkline.supervision import KILLED, NOPROC, NORMAL, SHUTDOWN, Exit, Shutdown, is_clean
+from trunkline.supervision import IGNORE, KILLED, NOPROC, NORMAL, SHUTDOWN, Exit, Shutdown, is_clean
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,8 @@ from trunkline.supervision import KILLED, NOPROC, NORMAL, SHUTDOWN, Exit, Shutdo
         (NORMAL, True),
         (SHUTDOWN, True),
         (Shutdown("enough"), True),
+        (Shutdown(["enough"]), True),
+        (IGNORE, True),
         (KILLED, False),
         (NOPROC, False),
         (ValueError("x"), False),
@@ -23,7 +25,7 @@ def test_normal_and_shutdown_are_the_clean_reasons(reason, clean):
     assert is_clean(reason) is clean
 
 
-@pytest.mark.parametrize("reason", [NORMAL, SHUTDOWN, KILLED, NOPROC])
+@pytest.mark.parametrize("reason", [NORMAL, SHUTDOWN, KILLED, NOPROC, IGNORE])
 def test_a_reason_is_the_same_object_after_pickling(reason):
     assert pickle.loads(pickle.dumps(reason)) is reason
 
