@@ -776,3 +776,212 @@ def test_format_log_2(lab, caplog):
     (gave_up,) = [record for record in caplog.records if getattr(record, "context", "") == "gave_up"]
     assert gave_up.levelno == logging.ERROR
     assert "root" in gave_up.getMessage()
+
+
+# -- strategies
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_temporary_bystander(lab, strategy):
+    supervisor = lab.supervisor(
+        lab.spec("permanent"), lab.spec("temporary", restart="temporary"), strategy=strategy, max_restarts=1
+    )
+    permanent, temporary = lab.pids(supervisor, "permanent", "temporary")
+    lab.end(permanent, CRASH)
+    lab.replaced(supervisor, "permanent", permanent)
+    assert lab.reason(temporary) is SHUTDOWN
+    assert lab.ids(supervisor) == ["permanent"]
+    assert lab.starts("temporary") == 1
+
+
+def test_one_for_all(lab):
+    supervisor = lab.supervisor(*lab.specs("a", "b"), strategy="one_for_all", max_restarts=2)
+    a, b = lab.pids(supervisor, "a", "b")
+    for _ in range(2):
+        lab.end(a, CRASH)
+        a, old_b = lab.replaced(supervisor, "a", a), b
+        b = lab.replaced(supervisor, "b", b)
+        assert lab.reason(old_b) is SHUTDOWN
+    lab.end(a, CRASH)
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert lab.reason(b) is SHUTDOWN
+
+
+def test_one_for_all_escalation(lab):
+    plan = lab.Plan(None, ever_after=CRASH)
+    supervisor = lab.supervisor(lab.spec("a"), lab.spec("b", plan), strategy="one_for_all", max_restarts=4)
+    lab.end(lab.pid(supervisor, "a"), CRASH)
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert plan.starts == 1 + 4
+    assert lab.since()[-1] == ("terminate", "a")
+
+
+def test_one_for_all_other_child_fails_restart(lab):
+    supervisor = lab.supervisor(
+        lab.spec("a"), lab.spec("b", lab.Plan(None, CRASH)), strategy="one_for_all", max_restarts=2
+    )
+    mark = lab.mark()
+    a, b = lab.pids(supervisor, "a", "b")
+    lab.end(a, CRASH)
+    lab.replaced(supervisor, "b", b)
+    assert lab.since(mark) == [
+        ("terminate", "a"),
+        ("terminate", "b"),
+        ("start", "a"),
+        ("start", "b"),  # fails
+        ("terminate", "a"),
+        ("start", "a"),
+        ("start", "b"),
+    ]
+    assert lab.counts(supervisor) == (2, 2, 0, 2)
+
+
+def test_rest_for_one(lab):
+    supervisor = lab.supervisor(*lab.specs("a", "b", "c"), strategy="rest_for_one", max_restarts=2)
+    a, b, c = lab.pids(supervisor, "a", "b", "c")
+    for _ in range(2):
+        lab.end(b, CRASH)
+        b, old_c = lab.replaced(supervisor, "b", b), c
+        c = lab.replaced(supervisor, "c", c)
+        assert lab.reason(old_c) is SHUTDOWN
+        assert lab.pid(supervisor, "a") == a
+    lab.end(b, CRASH)
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert [lab.reason(ref) for ref in (a, c)] == [SHUTDOWN] * 2
+
+
+def test_rest_for_one_escalation(lab):
+    plan = lab.Plan(None, ever_after=CRASH)
+    supervisor = lab.supervisor(
+        lab.spec("a"), lab.spec("b"), lab.spec("c", plan), strategy="rest_for_one", max_restarts=4
+    )
+    a, b = lab.pids(supervisor, "a", "b")
+    lab.end(b, CRASH)
+    assert lab.reason(supervisor) is SHUTDOWN
+    assert lab.reason(a) is SHUTDOWN
+    assert plan.starts == 1 + 4
+
+
+def test_rest_for_one_other_child_fails_restart(lab):
+    supervisor = lab.supervisor(
+        lab.spec("a"), lab.spec("b", lab.Plan(None, CRASH)), strategy="rest_for_one", max_restarts=2
+    )
+    mark = lab.mark()
+    a, b = lab.pids(supervisor, "a", "b")
+    lab.end(a, CRASH)
+    lab.replaced(supervisor, "b", b)
+    assert lab.since(mark) == [
+        ("terminate", "a"),
+        ("terminate", "b"),
+        ("start", "a"),
+        ("start", "b"),  # fails: a is not touched again
+        ("start", "b"),
+    ]
+
+
+def test_order_of_children(lab):
+    ids = ["a", "b", "c", "d", "e"]
+    supervisor = lab.supervisor(*lab.specs(*ids), strategy="rest_for_one")
+    assert lab.since() == [("start", id) for id in ids]
+    assert lab.ids(supervisor) == ids
+    mark, (a, b, c, e) = lab.mark(), lab.pids(supervisor, "a", "b", "c", "e")
+    lab.end(c, CRASH)
+    lab.replaced(supervisor, "e", e)
+    assert lab.since(mark) == [
+        *[("terminate", id) for id in ("c", "e", "d")],
+        *[("start", id) for id in ("c", "d", "e")],
+    ]
+    assert lab.pids(supervisor, "a", "b") == [a, b]
+    mark = lab.mark()
+    stop(supervisor, SHUTDOWN, PATIENCE_S)
+    assert lab.since(mark) == [("terminate", id) for id in reversed(ids)]
+
+
+def test_tree(lab):
+    root = lab.supervisor(
+        ChildSpec("inner", Supervisor, (lab.specs("a", "b"),), {"max_restarts": 1}),
+        ChildSpec("dynamic", DynamicSupervisor),
+        ChildSpec("transient", Supervisor, (lab.specs("t"),), restart="transient"),
+        strategy="one_for_all",
+    )
+    inner, dynamic = lab.stable(root, "inner"), lab.stable(root, "dynamic")
+    lab.add(dynamic, "lost")
+    before = lab.pids(root, "inner", "dynamic", "transient")
+    # only the dead child is restarted
+    a, b = lab.pids(inner, "a", "b")
+    lab.end(a, CRASH)
+    a = lab.replaced(inner, "a", a)
+    assert lab.pid(inner, "b") == b
+    assert lab.pids(root, "inner", "dynamic", "transient") == before
+    assert lab.counts(dynamic) == (1, 1, 0, 1)
+    # the inner supervisor gives up: all of them start anew
+    lab.end(a, CRASH)
+    assert [lab.reason(ref) for ref in before] == [SHUTDOWN] * 3
+    now = [
+        lab.replaced(root, id, old) for id, old in zip(("inner", "dynamic", "transient"), before, strict=True)
+    ]
+    assert lab.reason(b) is SHUTDOWN
+    assert lab.ids(inner) == ["a", "b"]
+    assert lab.counts(dynamic) == (0, 0, 0, 0)
+    # one that was terminated comes back with its siblings
+    call(root, TerminateChild("transient"))
+    assert lab.pid(root, "transient") is None
+    lab.end(now[0], KILLED)
+    lab.replaced(root, "transient", now[2])
+    assert lab.counts(root) == (3, 3, 3, 0)
+
+
+def test_hanging_restart_loop_rest_for_one(lab):
+    turnstile = Turnstile()
+    supervisor = lab.supervisor(
+        lab.spec("a"),
+        lab.spec("b", lab.Plan(None, ever_after=turnstile)),
+        lab.spec("c"),
+        strategy="rest_for_one",
+        max_restarts=ENDLESS,
+    )
+    a, b = lab.pids(supervisor, "a", "b")
+    lab.end(b, CRASH)
+    expected = [
+        (StartChild(lab.spec("b")), AlreadyPresent),
+        (StartChild(lab.spec("c")), AlreadyPresent),
+        (RestartChild("b"), Restarting),
+        (DeleteChild("b"), Restarting),
+    ]
+    for request, error in expected:
+        turnstile.wait_for_attempt()
+        answer = supervisor.ask(request, block=False)
+        which = supervisor.ask(WhichChildren(), block=False)
+        turnstile.let_one_fail()
+        with pytest.raises(error):
+            answer.get(timeout=PATIENCE_S)
+        assert [child.ref for child in which.get(timeout=PATIENCE_S)] == [None, RESTARTING, a]
+    turnstile.wait_for_attempt()
+    ended = supervisor.ask(TerminateChild("b"), block=False)
+    turnstile.let_one_fail()
+    assert ended.get(timeout=PATIENCE_S) is None
+    assert lab.pids(supervisor, "a", "b", "c") == [a, None, None]
+    call(supervisor, RestartChild("c"))
+    assert lab.counts(supervisor) == (3, 2, 0, 3)
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+@pytest.mark.parametrize("way", [KILLED, NORMAL, CRASH, TerminateChild], ids=repr)
+def test_do_not_save_child_specs_for_temporary_children(lab, strategy, way):
+    supervisor = lab.supervisor(
+        *(lab.spec(restart, restart=restart) for restart in ("permanent", "transient", "temporary")),
+        strategy=strategy,
+    )
+    for child in ("temporary", "transient", "permanent"):
+        old = lab.pid(supervisor, child)
+        if way is TerminateChild:
+            call(supervisor, TerminateChild(child))
+        else:
+            lab.end(old, way)
+        if child == "temporary":
+            lab.forgotten(supervisor, child)
+        elif way is TerminateChild or (way is NORMAL and child == "transient"):
+            lab.becomes(supervisor, child, None)
+        else:
+            lab.replaced(supervisor, child, old)
+        assert lab.ids(supervisor) == ["permanent", "transient"]
