@@ -75,7 +75,7 @@ class Record:
 class _Recorded(Supervised):
     """What is mixed into the class of a recorded child."""
 
-    _record: ClassVar[Record]
+    _recorded_by: ClassVar[Record]  # not _record: a recorded RecordingSupervisor has one of its own
     _original: ClassVar[type[Any]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -83,7 +83,7 @@ class _Recorded(Supervised):
         # Before `down` is set: else the supervisor might go on, and the order be another one.
         mailbox: Any = self._mailbox
         answer_all: Callable[[list[Any], ExitReason], None] = mailbox._answer_all
-        record, life, urn = self._record, self._life, self.actor_urn
+        record, life, urn = self._recorded_by, self._life, self.actor_urn
 
         def note_end(left: list[Any], reason: ExitReason) -> None:
             record._add(Ended(life.child_id, urn, reason))
@@ -92,7 +92,7 @@ class _Recorded(Supervised):
         mailbox._answer_all = note_end
 
     def _actor_loop_setup(self) -> None:
-        acknowledge, record = self._life.on_ack, self._record
+        acknowledge, record = self._life.on_ack, self._recorded_by
         started = Started(self._life.child_id, self.actor_urn)
 
         def note_start() -> None:
@@ -149,7 +149,7 @@ class RecordingSupervisor(Supervisor):
         original: type[Any] = spec.start
         if original not in self._classes:
             body = {name: getattr(original, name) for name in ("__module__", "__qualname__", "__doc__")}
-            body |= {"_record": self._record, "_original": original}
+            body |= {"_recorded_by": self._record, "_original": original}
             self._classes[original] = type(original.__name__, (_Recorded, supervisable(original)), body)
         return replace(spec, start=self._classes[original])
 

@@ -198,6 +198,13 @@ class TestRecordingSupervisor:
         call(root, TerminateChild("a"))
         assert [type(event) for event in record.events] == [Started, Ended]
 
+    def test_nested_ones_keep_their_own_records(self, run_tree, worker_class):
+        outer, inner = Record(), Record()
+        spec = ChildSpec("inner", RecordingSupervisor, ([ChildSpec("a", worker_class)],), {"record": inner})
+        run_tree(RecordingSupervisor, [spec], record=outer).stop()
+        assert (outer.started, outer.ended) == (["inner"], ["inner"])
+        assert (inner.started, inner.ended) == (["a"], ["a"])
+
     def test_it_refuses_what_a_supervisor_refuses(self, worker_class):
         with pytest.raises(ValueError, match="spec"):
             RecordingSupervisor.start([worker_class], record=Record())
