@@ -120,6 +120,11 @@ class Children:
         """What a `Sibling(id)` stands for, by id."""
         return {child.spec.id: child.stable_ref for child in self}
 
+    @property
+    def significant_left(self) -> int:
+        """How many significant children run, or are being restarted."""
+        return sum(child.spec.significant and bool(child.incarnation or child.retry) for child in self)
+
     def give_up_waiting(self) -> None:
         """Close whoever waits for a sibling's restart, if none is being restarted any more."""
         if not any(child.retry for child in self):

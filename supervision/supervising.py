@@ -176,8 +176,7 @@ class Supervising(GenServer):
         name = str(self._name or self._life.child_id or self)
         publish(Report(name, context, reason, "" if ref is None else ref.actor_urn, spec), self._on_report)
 
-    @staticmethod
-    def _check_spec(spec: object) -> None:
+    def _check_spec(self, spec: object) -> None:
         if not isinstance(spec, ChildSpec):
             raise InvalidSpec("spec", spec, "a ChildSpec")
 

@@ -15,7 +15,18 @@ from .clock import Clock
 from .ending import end_together, is_expected_end
 from .errors import AlreadyPresent, InvalidSpec, StartError, StartTimeout, cause_of
 from .launching import Incarnation, launch, reason_of
-from .policy import STRATEGIES, Scope, State, Strategy, Verdict, after_exit, is_reported
+from .policy import (
+    AUTO_SHUTDOWNS,
+    STRATEGIES,
+    AutoShutdown,
+    Scope,
+    State,
+    Strategy,
+    Verdict,
+    after_exit,
+    ends_supervisor,
+    is_reported,
+)
 from .reasons import IGNORE, SHUTDOWN, Exit, ExitReason, Shutdown
 from .reports import OnReport
 from .requests import ChildInfo
@@ -48,6 +59,8 @@ class Supervisor(Supervising):
         children: their specs. A `Sibling(id)` in a spec's arguments becomes that child's StableRef.
         strategy: who is started again with a child that ended: "one_for_one": nobody; "one_for_all": all others;
             "rest_for_one": those that were started after it. They are ended first, in reverse order.
+        auto_shutdown: whether the supervisor ends, with SHUTDOWN, when a significant child has ended by itself and is not
+            to be restarted: "never", for "any_significant", or for "all_significant" (none is left that runs).
         max_restarts: more restarts than this within `max_seconds` and the supervisor gives up: it ends with SHUTDOWN.
         max_seconds: the restart window, seconds.
         name: for threads, reports and the tree.
@@ -67,6 +80,7 @@ class Supervisor(Supervising):
         children: Iterable[ChildSpec] = (),
         *,
         strategy: Strategy = "one_for_one",
+        auto_shutdown: AutoShutdown = "never",
         max_restarts: int = 3,
         max_seconds: float = 5.0,
         name: str | None = None,
@@ -77,7 +91,9 @@ class Supervisor(Supervising):
             max_restarts=max_restarts, max_seconds=max_seconds, name=name, on_report=on_report, clock=clock
         )
         require(strategy in STRATEGIES, "strategy", strategy, f"one of {STRATEGIES}")
+        require(auto_shutdown in AUTO_SHUTDOWNS, "auto_shutdown", auto_shutdown, f"one of {AUTO_SHUTDOWNS}")
         self._strategy: Strategy = strategy
+        self._auto_shutdown: AutoShutdown = auto_shutdown
         self._children = Children()
         for spec in children:
             self._check_spec(spec)
@@ -108,7 +124,7 @@ class Supervisor(Supervising):
 
     # -- requests --
 
-    def start_child(self, spec: ChildSpec) -> Any:
+    def start_child(self, spec: ChildSpec) -> StableRef[Any] | None:
         """Add a child and start it; see `StartChild`."""
         self._check_spec(spec)
         child = self._children.add(spec)
@@ -148,6 +164,11 @@ class Supervisor(Supervising):
     def get_child_spec(self, child: Any) -> ChildSpec:
         """Look up a child's spec by id; see `GetChildSpec`."""
         return self._children.find(child).spec
+
+    def _check_spec(self, spec: object) -> None:
+        super()._check_spec(spec)
+        useless = isinstance(spec, ChildSpec) and spec.significant and self._auto_shutdown == "never"
+        require(not useless, "significant", True, "False where auto_shutdown is 'never'")
 
     # -- one child --
 
@@ -242,6 +263,12 @@ class Supervisor(Supervising):
         self._put_away(child, reason, State.RUNNING)
         if decision.verdict is Verdict.RESTART:
             self._restart(child, decision.scope)
+        elif decision.significant and child.spec.significant:
+            self._lose_significant()
+
+    def _lose_significant(self) -> None:
+        if ends_supervisor(self._auto_shutdown, self._children.significant_left):
+            raise Exit(SHUTDOWN)
 
     def _restart(self, child: Child, scope: Scope) -> None:
         """Start the child again, and with it whom the strategy says: all are down before the first is started."""
