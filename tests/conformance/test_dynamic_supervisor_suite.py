@@ -1,5 +1,6 @@
 """Elixir's dynamic_supervisor_test: each test ports the case it is named after, from its one-line statement (otp.md B2)."""
 
+import itertools
 import math
 import threading
 
@@ -15,6 +16,7 @@ from trunkline.supervision import (
     DynamicSupervisor,
     GenServer,
     GetChildSpec,
+    Ignore,
     InvalidSpec,
     ManualClock,
     MaxChildren,
@@ -37,11 +39,25 @@ ENDLESS = 10**9
 REASONS = [NORMAL, SHUTDOWN, Shutdown("why"), CRASH, KILLED]
 
 
-class NoActor(GenServer):
-    """The unknown return of a start function: a constructor that leaves no actor behind."""
+class Fickle(GenServer):
+    """Starts as the next of `outcomes` says: ok, ignore, error, or, the unknown return of a start function, no actor."""
 
-    def __init__(self, *args):
-        pass
+    def __init__(self, outcomes):
+        self._outcome = next(outcomes)
+        if self._outcome != "unknown":
+            super().__init__()
+
+    def on_receive(self, message):
+        kind, error = message
+        assert kind == "raise"
+        raise error
+
+    def on_start(self):
+        match self._outcome:
+            case "ignore":
+                raise Ignore
+            case "error":
+                raise CRASH
 
 
 def stop_later(ref, reason=SHUTDOWN):
@@ -152,6 +168,21 @@ def test_start_child_with_invalid_shutdown(lab, shutdown):
     assert caught.value.field == "shutdown"
 
 
+def test_start_child_with_different_returns(lab):
+    supervisor = lab.dynamic(max_restarts=0)
+
+    def start(outcome):
+        return call(supervisor, StartChild(ChildSpec("child", Fickle, (iter([outcome]),))))
+
+    assert start("ok").is_alive()
+    assert start("ignore") is None
+    for outcome, reason in (("error", ValueError), ("unknown", TypeError)):
+        with pytest.raises(StartError) as caught:
+            start(outcome)
+        assert isinstance(caught.value.reason, reason)
+    assert lab.counts(supervisor) == (1, 1, 0, 1)
+
+
 def test_start_child_with_throw_error_exit(lab):
     supervisor = lab.dynamic(max_restarts=0)
     for error in (CRASH, SystemExit("bye"), KeyboardInterrupt()):
@@ -207,6 +238,30 @@ def test_permanent_child_is_restarted_regardless_of_reason(lab):
 
 
 # -- restarts whose start fails
+
+
+@pytest.mark.parametrize(
+    ("then", "counts"),
+    [
+        ("ok", (1, 1, 0, 1)),
+        ("ignore", (0, 0, 0, 0)),
+        ("error", (1, 0, 0, 1)),
+        ("unknown", (1, 0, 0, 1)),
+    ],
+)
+def test_child_is_restarted_with_different_values(lab, then, counts):
+    supervisor = lab.dynamic(max_restarts=ENDLESS)
+    outcomes = itertools.chain(["ok"], itertools.repeat(then))
+    child = call(supervisor, StartChild(ChildSpec("child", Fickle, (outcomes,))))
+    old = lab.pid(supervisor, child)
+    lab.end(old, CRASH)
+    if then == "ok":
+        lab.replaced(supervisor, child, old)
+    elif then == "ignore":
+        lab.forgotten(supervisor, child)
+    else:
+        lab.becomes(supervisor, child, RESTARTING)
+    assert lab.counts(supervisor) == counts
 
 
 def test_restarting_on_init_children_counted_in_max_children(lab):

@@ -8,6 +8,7 @@ import pytest
 
 from trunkline.supervision import (
     BRUTAL_KILL,
+    IGNORE,
     KILLED,
     NORMAL,
     RESTARTING,
@@ -20,6 +21,7 @@ from trunkline.supervision import (
     DynamicSupervisor,
     GenServer,
     GetChildSpec,
+    Ignore,
     InvalidSpec,
     ManualClock,
     NotFound,
@@ -985,3 +987,62 @@ def test_do_not_save_child_specs_for_temporary_children(lab, strategy, way):
         else:
             lab.replaced(supervisor, child, old)
         assert lab.ids(supervisor) == ["permanent", "transient"]
+
+
+# -- ignore
+
+
+def test_sup_start_ignore_init(lab):
+    class Ignoring(Supervisor):
+        def on_start(self):
+            raise Ignore
+
+    with pytest.raises(StartError) as caught:
+        Ignoring.start()
+    assert caught.value.reason is IGNORE
+    supervisor = lab.supervisor(max_restarts=0)
+    assert call(supervisor, StartChild(ChildSpec("inner", Ignoring))) is None
+    assert lab.counts(supervisor) == (1, 0, 1, 0)
+
+
+def test_sup_start_ignore_child(lab):
+    supervisor = lab.supervisor()
+    assert lab.add(supervisor, "ignores", lab.Plan(Ignore())) is None
+    assert lab.pid(supervisor, "ignores") is None
+    lab.add(supervisor, "runs")
+    assert lab.ids(supervisor) == ["ignores", "runs"]
+    assert lab.counts(supervisor) == (2, 1, 0, 2)
+
+
+def test_sup_start_ignore_temporary_child(lab):
+    supervisor = lab.supervisor(
+        lab.spec("ignores", lab.Plan(Ignore()), restart="temporary"), lab.spec("runs", restart="temporary")
+    )
+    assert lab.ids(supervisor) == ["runs"]
+    assert lab.counts(supervisor) == (1, 1, 0, 1)
+
+
+def test_sup_start_ignore_temporary_child_start_child(lab):
+    supervisor = lab.supervisor()
+    assert lab.add(supervisor, "ignores", lab.Plan(Ignore()), restart="temporary") is None
+    lab.add(supervisor, "runs", restart="temporary")
+    assert lab.ids(supervisor) == ["runs"]
+    assert lab.counts(supervisor) == (1, 1, 0, 1)
+
+
+def test_sup_start_ignore_temporary_child_start_child_simple(lab):
+    supervisor = lab.dynamic()
+    assert lab.add(supervisor, "ignores", lab.Plan(Ignore()), restart="temporary") is None
+    lab.add(supervisor, "runs", restart="temporary")
+    assert lab.ids(supervisor) == ["runs"]
+    assert lab.counts(supervisor) == (1, 1, 0, 1)
+
+
+def test_sup_start_ignore_permanent_child_start_child_simple(lab):
+    supervisor = lab.dynamic()
+    assert lab.add(supervisor, "ignores", lab.Plan(Ignore())) is None
+    lab.add(supervisor, "runs")
+    assert lab.ids(supervisor) == ["runs"]
+    assert lab.counts(supervisor) == (1, 1, 0, 1)
+    assert stop(supervisor, SHUTDOWN, PATIENCE_S)
+    assert lab.reason(supervisor) is SHUTDOWN
