@@ -405,6 +405,8 @@ def test_child_specs__all_legal_combinations_are_accepted(lab, restart, shutdown
         ("max_seconds", 0),
         ("max_seconds", -5.0),
         ("max_seconds", "five"),
+        ("auto_shutdown", "sometimes"),
+        ("auto_shutdown", None),
     ],
 )
 def test_sup_flags(flag, value):
@@ -1046,3 +1048,192 @@ def test_sup_start_ignore_permanent_child_start_child_simple(lab):
     assert lab.counts(supervisor) == (1, 1, 0, 1)
     assert stop(supervisor, SHUTDOWN, PATIENCE_S)
     assert lab.reason(supervisor) is SHUTDOWN
+
+
+# -- significant children
+
+
+def check_alive(lab, supervisor):
+    """Fail if the supervisor has ended, or has decided to."""
+    mark = lab.mark()
+    lab.ids(supervisor)  # behind the news of the last end, if it waited for that
+    assert not join(supervisor, 0.0)
+    assert lab.since(mark) == []
+
+
+def end_in_any_way(lab, supervisor, child, way):
+    if way is TerminateChild:
+        call(supervisor, TerminateChild(child))
+    else:
+        lab.end(lab.pid(supervisor, child), way)
+
+
+WAYS = [KILLED, CRASH, NORMAL, TerminateChild]
+
+
+def test_child_specs_map(lab):
+    """Ported: every combination of restart type, significance and auto_shutdown; and an id that is there twice."""
+    for auto_shutdown in ("never", "any_significant", "all_significant"):
+        for restart in ("permanent", "transient", "temporary"):
+            for significant in (True, False):
+                flags = {"auto_shutdown": auto_shutdown}
+                options = {"restart": restart, "significant": significant}
+                if significant and (restart == "permanent" or auto_shutdown == "never"):
+                    with pytest.raises(InvalidSpec) as caught:
+                        Supervisor.start([lab.spec("child", **options)], **flags)
+                    assert caught.value.field == "significant"
+                else:
+                    supervisor = lab.supervisor(lab.spec("child", **options), **flags)
+                    lab.add(supervisor, "another", **options)
+                    assert lab.counts(supervisor) == (2, 2, 0, 2)
+    with pytest.raises(InvalidSpec) as caught:
+        Supervisor.start(lab.specs("same", "same"))
+    assert caught.value.value == "same"
+
+
+def test_child_specs_map__a_significant_child_that_is_added_where_it_may_not_be(lab):
+    supervisor = lab.supervisor()
+    with pytest.raises(InvalidSpec) as caught:
+        lab.add(supervisor, "child", restart="temporary", significant=True)
+    assert caught.value.field == "significant"
+    assert lab.ids(supervisor) == []
+
+
+@pytest.mark.parametrize("auto_shutdown", ["never", "any_significant", "all_significant"])
+def test_nonsignificant_temporary(lab, auto_shutdown):
+    for way in WAYS:
+        supervisor = lab.supervisor(
+            lab.spec("child", restart="temporary"), lab.spec("other"), auto_shutdown=auto_shutdown
+        )
+        end_in_any_way(lab, supervisor, "child", way)
+        lab.forgotten(supervisor, "child")
+        check_alive(lab, supervisor)
+
+
+@pytest.mark.parametrize("auto_shutdown", ["never", "any_significant", "all_significant"])
+def test_nonsignificant_transient(lab, auto_shutdown):
+    for way in WAYS:
+        supervisor = lab.supervisor(
+            lab.spec("child", restart="transient"), lab.spec("other"), auto_shutdown=auto_shutdown
+        )
+        old = lab.pid(supervisor, "child")
+        end_in_any_way(lab, supervisor, "child", way)
+        if way in (KILLED, CRASH):
+            lab.replaced(supervisor, "child", old)
+        else:
+            lab.becomes(supervisor, "child", None)
+        check_alive(lab, supervisor)
+
+
+def significant(lab, *ids, restart):
+    return lab.specs(*ids, restart=restart, significant=True)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=repr)
+def test_significant_temporary(lab, way):
+    supervisor = lab.supervisor(
+        *significant(lab, "a", "b", restart="temporary"), lab.spec("other"), auto_shutdown="any_significant"
+    )
+    other = lab.pid(supervisor, "other")
+    end_in_any_way(lab, supervisor, "a", way)
+    if way is TerminateChild:
+        check_alive(lab, supervisor)
+        assert lab.ids(supervisor) == ["b", "other"]
+    else:
+        assert lab.reason(supervisor) is SHUTDOWN
+        assert lab.reason(other) is SHUTDOWN
+        assert lab.since()[-2:] == [("terminate", "other"), ("terminate", "b")]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=repr)
+def test_significant_temporary__the_last_of_all(lab, way):
+    supervisor = lab.supervisor(
+        *significant(lab, "a", "b", restart="temporary"), lab.spec("other"), auto_shutdown="all_significant"
+    )
+    end_in_any_way(lab, supervisor, "a", way)
+    lab.forgotten(supervisor, "a")
+    check_alive(lab, supervisor)
+    end_in_any_way(lab, supervisor, "b", way)
+    if way is TerminateChild:
+        check_alive(lab, supervisor)
+        assert lab.ids(supervisor) == ["other"]
+    else:
+        assert lab.reason(supervisor) is SHUTDOWN
+
+
+@pytest.mark.parametrize("auto_shutdown", ["any_significant", "all_significant"])
+def test_significant_transient(lab, auto_shutdown):
+    supervisor = lab.supervisor(
+        *significant(lab, "a", "b", restart="transient"), lab.spec("other"), auto_shutdown=auto_shutdown
+    )
+    for reason in (CRASH, KILLED):
+        old = lab.pid(supervisor, "a")
+        lab.end(old, reason)
+        lab.replaced(supervisor, "a", old)
+    call(supervisor, TerminateChild("a"))
+    check_alive(lab, supervisor)
+    call(supervisor, RestartChild("a"))
+    lab.end(lab.pid(supervisor, "a"), NORMAL)
+    if auto_shutdown == "all_significant":
+        lab.becomes(supervisor, "a", None)
+        check_alive(lab, supervisor)
+        lab.end(lab.pid(supervisor, "b"), SHUTDOWN)
+    assert lab.reason(supervisor) is SHUTDOWN
+
+
+def test_significant_simple(lab):
+    supervisor = lab.dynamic()
+    with pytest.raises(InvalidSpec) as caught:
+        lab.add(supervisor, "child", restart="temporary", significant=True)
+    assert caught.value.field == "significant"
+    assert lab.counts(supervisor) == (0, 0, 0, 0)
+    with pytest.raises((TypeError, StartError), match="auto_shutdown"):
+        DynamicSupervisor.start(auto_shutdown="any_significant")
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+@pytest.mark.parametrize("auto_shutdown", ["any_significant", "all_significant"])
+@pytest.mark.parametrize("restart", ["transient", "temporary"])
+def test_significant_bystander(lab, strategy, auto_shutdown, restart):
+    supervisor = lab.supervisor(
+        lab.spec("crasher"),
+        *significant(lab, "bystander", restart=restart),
+        strategy=strategy,
+        auto_shutdown=auto_shutdown,
+    )
+    crasher, bystander = lab.pids(supervisor, "crasher", "bystander")
+    lab.end(crasher, CRASH)
+    lab.replaced(supervisor, "crasher", crasher)
+    if strategy == "one_for_one":
+        assert lab.pid(supervisor, "bystander") == bystander
+    elif restart == "transient":
+        lab.replaced(supervisor, "bystander", bystander)
+    else:
+        lab.forgotten(supervisor, "bystander")
+    check_alive(lab, supervisor)
+
+
+@pytest.mark.parametrize("is_significant", [True, False])
+@pytest.mark.parametrize("restart", ["transient", "temporary"])
+def test_significant_escalation(lab, is_significant, restart):
+    inner = ChildSpec(
+        "inner",
+        Supervisor,
+        (significant(lab, "leaf", restart="transient"),),
+        {"auto_shutdown": "any_significant"},
+        restart=restart,
+        significant=is_significant,
+    )
+    root = lab.supervisor(inner, lab.spec("other"), auto_shutdown="any_significant")
+    inner_ref, other = lab.pids(root, "inner", "other")
+    lab.end(lab.pid(inner_ref, "leaf"), NORMAL)
+    assert lab.reason(inner_ref) is SHUTDOWN
+    if is_significant:
+        assert lab.reason(root) is SHUTDOWN
+        assert lab.reason(other) is SHUTDOWN
+    elif restart == "transient":
+        lab.becomes(root, "inner", None)
+        check_alive(lab, root)
+    else:
+        lab.forgotten(root, "inner")
+        check_alive(lab, root)
