@@ -22,6 +22,7 @@ from .dynamic_supervisor import DynamicSupervisor
 from .errors import (
     ActorDown,
     AlreadyPresent,
+    AlreadyRegistered,
     AlreadyStarted,
     CallerError,
     CallingSelf,
@@ -54,6 +55,7 @@ from .reasons import (
     Shutdown,
     is_clean,
 )
+from .registry import Registry
 from .replies import Reply
 from .reports import Report
 from .requests import (
@@ -90,6 +92,7 @@ __all__ = [
     "SYSTEM_CLOCK",
     "ActorDown",
     "AlreadyPresent",
+    "AlreadyRegistered",
     "AlreadyStarted",
     "CallTimeout",
     "CallerError",
@@ -117,6 +120,7 @@ __all__ = [
     "NotFound",
     "Readable",
     "Reason",
+    "Registry",
     "Reply",
     "Report",
     "RestartChild",

@@ -6,12 +6,15 @@ import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pykka
 
 from .checks import is_a, is_seconds, require
 from .policy import RESTART_TYPES, RestartType
+
+if TYPE_CHECKING:
+    from .registry import Registry
 
 __all__ = ["BRUTAL_KILL", "BrutalKill", "ChildSpec", "Sibling"]
 
@@ -53,12 +56,14 @@ class ChildSpec:
         significant: whether its end may end its supervisor (auto_shutdown).
         mailbox: what becomes of messages a dead incarnation had queued but not begun: "drop", or "keep" for the next one.
         start_timeout_s: seconds for `on_start`, then the start has failed; `math.inf` for supervisors.
+        register: a `Registry` and the name that each incarnation has in it, from before its `on_start` until it is down.
+            A name that is taken makes the start fail with `AlreadyRegistered`.
         kill_grace_s: seconds that a killed child has to leave its handler, then it is abandoned.
 
     Raises:
         InvalidSpec: the caller's fault; names the field.
 
-    Source: supervisor:child_spec(); `mailbox`, `start_timeout_s` and `kill_grace_s` are ours.
+    Source: supervisor:child_spec(); `register` is start_link's name; `mailbox`, `start_timeout_s` and `kill_grace_s` are ours.
     """
 
     id: Hashable
@@ -72,6 +77,7 @@ class ChildSpec:
     mailbox: Literal["drop", "keep"] = "drop"
     start_timeout_s: float = -1.0
     kill_grace_s: float = 0.5
+    register: tuple[Registry, Hashable] | None = None
 
     def __post_init__(self) -> None:
         require(_is_actor_class(self.start), "start", self.start, "a pykka actor class")
@@ -107,11 +113,22 @@ class ChildSpec:
         require(is_a(self.significant, bool), "significant", self.significant, "True or False")
         useless = self.significant and self.restart == "permanent"
         require(not useless, "significant", True, "False for a permanent child: it never ends for good")
+        require(_is_name(self.register), "register", self.register, "(a Registry, a hashable name), or None")
         require(_is_hashable(self.id), "id", self.id, "something hashable")
 
 
 def _is_actor_class(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, pykka.Actor)
+
+
+def _is_name(value: object) -> bool:
+    match value:
+        case None:
+            return True
+        case (registry, name):
+            return callable(getattr(registry, "register", None)) and _is_hashable(name)
+        case _:
+            return False
 
 
 def _is_hashable(value: object) -> bool:

@@ -11,6 +11,7 @@ from .reasons import NOPROC, ExitReason, Shutdown
 __all__ = [
     "ActorDown",
     "AlreadyPresent",
+    "AlreadyRegistered",
     "AlreadyStarted",
     "CallTimeout",
     "CallerError",
@@ -111,6 +112,24 @@ class AlreadyStarted(SupervisionError):
 
     def __str__(self) -> str:
         return f"already started: {self.ref}"
+
+
+class AlreadyRegistered(SupervisionError):
+    """The name belongs to an actor that is not down: `ref`. As a child's start error: its last owner, or another one.
+
+    A reference cannot leave its process, so it is pickled as its text.
+    """
+
+    def __init__(self, name: Any, ref: Any) -> None:
+        super().__init__(name, ref)
+        self.name = name
+        self.ref = ref
+
+    def __reduce__(self) -> tuple[type[AlreadyRegistered], tuple[Any, str]]:
+        return type(self), (self.name, str(self.ref))
+
+    def __str__(self) -> str:
+        return f"the name {self.name!r} belongs to {self.ref}"
 
 
 class _ChildError(SupervisionError):

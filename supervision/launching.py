@@ -100,7 +100,8 @@ def launch(
         on_down: called in the thread that ends the child.
 
     Raises:
-        BaseException: whatever the constructor raised, or that no thread could be started. Then nothing is left behind.
+        BaseException: whatever the constructor raised, that its name is taken, or that no thread could be started. Then
+            nothing is left behind.
     """
     args = [_resolve(arg, siblings) for arg in spec.args]
     kwargs = {name: _resolve(arg, siblings) for name, arg in spec.kwargs.items()}
@@ -123,6 +124,9 @@ def launch(
         mailbox.use_clock(owner._mailbox.clock)
     if spec.mailbox == "keep":
         mailbox.bequeath(stable_ref._inherit)
+    if spec.register is not None:
+        registry, name = spec.register
+        registry.register(name, incarnation.ref)
     _run(actor, lambda reason: on_down(incarnation, reason))
     return incarnation
 
