@@ -6,12 +6,17 @@ import math
 import pytest
 
 from trunkline.supervision import (
+    NOPROC,
     NORMAL,
     SHUTDOWN,
+    ActorDown,
     AlreadyPresent,
+    AlreadyRegistered,
     AlreadyStarted,
+    ChildSpec,
     DeleteChild,
     InvalidSpec,
+    Registry,
     RestartChild,
     Supervisor,
     TerminateChild,
@@ -59,3 +64,33 @@ def test_child_life_cycle(lab):
     assert lab.add(supervisor, "child") != child
     stop(supervisor, NORMAL, PATIENCE_S)
     assert [entry[2] for entry in lab.diary if entry[0] == "terminate"] == [SHUTDOWN] * 3
+
+
+def test_start_link_with_local_global_and_via_names(lab):
+    registry = Registry()
+    root = lab.supervisor(
+        ChildSpec("inner", Supervisor, (lab.specs("a"),), register=(registry, "named")), name="root"
+    )
+    named = registry.ref("named")
+    assert lab.ids(named) == ["a"]
+    assert named.actor_urn == lab.pid(root, "inner").actor_urn
+    outsider = lab.supervisor()
+    with pytest.raises(AlreadyRegistered) as caught:
+        registry.register("named", outsider)
+    assert caught.value.ref.actor_urn == named.actor_urn
+    with pytest.raises(ActorDown) as caught:
+        registry.ref("unknown")
+    assert caught.value.reason is NOPROC
+
+
+def test_restart_under_the_same_name_after_a_normal_stop(lab):
+    registry = Registry()
+    supervisor = lab.supervisor(lab.spec("child", register=(registry, "child")))
+    for _ in range(3):
+        old = registry.ref("child")
+        stop(old, NORMAL, PATIENCE_S)
+        lab.eventually(lambda: registry.whereis("child") is not None, "the name is registered again")
+        new = registry.ref("child")
+        assert new.actor_urn != old.actor_urn
+        assert call(new, "hello") == "hello"
+        lab.replaced(supervisor, "child", old)

@@ -7,6 +7,7 @@ import pytest
 
 from trunkline.supervision import (
     KILLED,
+    NOPROC,
     NORMAL,
     SHUTDOWN,
     ActorDown,
@@ -15,6 +16,7 @@ from trunkline.supervision import (
     ChildSpec,
     Exit,
     GenServer,
+    Registry,
     Shutdown,
     StartChild,
     StartError,
@@ -216,3 +218,14 @@ def test_init_that_stops_or_raises_is_a_start_error(lab, failure):
     assert caught.value.reason is reason
     assert caught.value.__cause__ is (reason if isinstance(reason, BaseException) else None)
     assert lab.since() == [("start", "child")]  # no terminate of what did not start
+
+
+def test_call_exit_messages_noproc__of_a_free_name(lab):
+    registry = Registry()
+    server = lab.actor(Server)
+    registry.register("server", server)
+    assert call(registry.ref("server"), lambda _: "hello") == "hello"
+    stop(server, NORMAL, PATIENCE_S)
+    with pytest.raises(ActorDown) as caught:
+        call(registry.ref("server"), "anybody?")
+    assert caught.value.reason is NOPROC

@@ -25,6 +25,7 @@ from trunkline.supervision import (
     InvalidSpec,
     ManualClock,
     NotFound,
+    Registry,
     RestartChild,
     Restarting,
     Running,
@@ -1237,3 +1238,42 @@ def test_significant_escalation(lab, is_significant, restart):
     else:
         lab.forgotten(root, "inner")
         check_alive(lab, root)
+
+
+# -- names
+
+
+def test_simple_global_supervisor(lab):
+    registry = Registry()
+    worker = lab.spec("worker", register=(registry, "worker"))
+    root = lab.supervisor(
+        ChildSpec("inner", Supervisor, ([worker],), {"max_restarts": 5}, register=(registry, "inner"))
+    )
+    inner = lab.stable(root, "inner")
+
+    def renewed(name, old):
+        def is_new():
+            new = registry.whereis(name)
+            return new is not None and new.actor_urn != old.actor_urn
+
+        lab.eventually(is_new, f"{name!r} names a new actor")
+
+    # kill the supervisor
+    old_inner, old_worker = registry.ref("inner"), registry.ref("worker")
+    lab.end(lab.pid(root, "inner"), KILLED)
+    renewed("inner", old_inner)
+    renewed("worker", old_worker)
+    # kill the worker, and have it end normally
+    for reason in (KILLED, NORMAL):
+        old = registry.ref("worker")
+        lab.end(lab.pid(inner, "worker"), reason)
+        renewed("worker", old)
+    # terminate and restart
+    old = registry.ref("worker")
+    call(inner, TerminateChild("worker"))
+    assert registry.whereis("worker") is None
+    call(inner, RestartChild("worker"))
+    renewed("worker", old)
+    assert registry.ref("worker").actor_urn == lab.pid(inner, "worker").actor_urn
+    stop(root, SHUTDOWN, PATIENCE_S)
+    assert registry.names() == []
