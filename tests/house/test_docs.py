@@ -1,0 +1,112 @@
+"""What the pages under docs/ say is so: their programs run and print what they say, and the tests that they name exist."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trunkline.supervision
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DEADLINE_S = 30.0
+FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#]+)")
+TEST = re.compile(r"`(?P<file>tests/[\w/]+\.py)(?:::(?P<name>\w+))?`")
+NUMBERED = re.compile(r"^\d+\. .*?(?=^\d+\. |\n\n|\Z)", re.DOTALL | re.MULTILINE)
+
+
+def blocks(text):
+    """Return the fenced blocks of a page: what follows the fence, and what is in it."""
+    return [(match["info"].strip(), match["text"]) for match in FENCE.finditer(text)]
+
+
+def programs(text):
+    """Return the blocks marked "python runnable", each with the "text" block that follows it: what it prints, or None."""
+    found = blocks(text)
+    after = [*found, ("", "")][1:]
+    return [
+        (code, printed if language == "text" else None)
+        for (info, code), (language, printed) in zip(found, after, strict=True)
+        if info == "python runnable"
+    ]
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+def programs_of_all_pages():
+    return [
+        pytest.param(code, printed, id=f"{name_of(page)}, program {number}")
+        for page in PAGES
+        for number, (code, printed) in enumerate(programs(page.read_text()), 1)
+    ]
+
+
+def numbered(text):
+    """Return the points of a numbered list, each on one line."""
+    return [" ".join(point.split()) for point in NUMBERED.findall(text)]
+
+
+@pytest.mark.parametrize(("code", "printed"), programs_of_all_pages())
+def test_a_runnable_program_runs_and_prints_what_the_page_says(code, printed, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    if printed is not None:
+        assert done.stdout == printed, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_python_block_compiles(page):
+    for info, code in blocks(page.read_text()):
+        if info.split()[:1] == ["python"]:
+            compile(code, name_of(page), "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_inside_the_repository_leads_somewhere(page):
+    broken = [
+        link["target"]
+        for link in LINK.finditer(page.read_text())
+        if not (page.parent / link["target"]).exists()
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_tests_that_a_page_names_exist(page):
+    for test in TEST.finditer(page.read_text()):
+        file = ROOT / test["file"]
+        assert file.is_file(), f"{name_of(page)} names {test['file']}, which does not exist"
+        if test["name"] is not None:
+            assert f"def {test['name']}(" in file.read_text(), test["name"]
+
+
+def test_the_differences_from_otp_are_those_of_the_code():
+    """Word for word: who changes one list changes the other."""
+    page = (ROOT / "docs" / "explanation" / "supervision.md").read_text()
+    section = page.split("## Differences from OTP", 1)[1].split("\n## ", 1)[0]
+    assert numbered(section) == numbered(trunkline.supervision.__doc__) != []
+
+
+def test_the_gallery_is_not_empty():
+    assert len(programs_of_all_pages()) >= 2
+
+
+def test_programs_are_found_with_what_they_print():
+    text = "```python runnable\nprint(1)\n```\n\n```text\n1\n```\n```python\nx\n```\n```python runnable\ny\n```\n"
+    assert programs(text) == [("print(1)\n", "1\n"), ("y\n", None)]
+
+
+def test_a_numbered_list_is_read_point_by_point():
+    assert numbered("Words:\n\n1. one\n   and more\n2. two\n\nMore words.\n") == ["1. one and more", "2. two"]
