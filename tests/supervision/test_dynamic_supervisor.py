@@ -88,6 +88,16 @@ def children(supervisor):
     return call(supervisor, WhichChildren())
 
 
+def act_on_the_time(supervisor):
+    """Return when the supervisor has handled all timers that are due now.
+
+    The first answer may be older than the time. Before the second it looks at the clock and queues what is due, perhaps
+    behind the second request; so the third is behind it.
+    """
+    for _ in range(3):
+        call(supervisor, CountChildren())
+
+
 # -- start --
 
 
@@ -150,6 +160,7 @@ def test_a_child_that_hangs_in_on_start_fails_alone_and_everybody_else_is_served
     assert isinstance(error, StartError)
     assert isinstance(error.reason, StartTimeout)
     assert len(children(supervisor)) == 2
+    act_on_the_time(supervisor)
     clock.advance(1.0)
     eventually(lambda: len(children(supervisor)) == 1)
     assert [zombie.thread_name for zombie in zombies()] == ["Blocking h"]
@@ -312,7 +323,7 @@ def test_a_restart_whose_start_hangs_is_an_attempt_that_failed(
     held = child.ask("held", block=False)
     assert call(supervisor, WhichChild(child)).ref is RESTARTING
     clock.advance(2.0)
-    call(supervisor, CountChildren())
+    act_on_the_time(supervisor)
     clock.advance(1.0)
     assert held.get(timeout=PATIENCE_S) == "held"
     assert child.restarts == 1
@@ -366,7 +377,7 @@ def test_a_child_that_does_not_end_is_killed_then_abandoned_while_others_are_ser
     other = start_child(supervisor, "other")
     assert call(other, "served") == "served"
     clock.advance(2.0)  # kill
-    call(supervisor, CountChildren())
+    act_on_the_time(supervisor)
     assert not done[0].done()
     clock.advance(1.0)  # abandon
     assert [future.get(timeout=PATIENCE_S) for future in done] == [None, None]
@@ -409,7 +420,7 @@ def test_twenty_hanging_children_take_as_long_as_one_to_terminate(run_tree, star
     done = [supervisor.ask(TerminateChild(child), block=False) for child in hanging]
     call(supervisor, CountChildren())
     clock.advance(2.0)
-    call(supervisor, CountChildren())
+    act_on_the_time(supervisor)
     clock.advance(1.0)
     assert [future.get(timeout=PATIENCE_S) for future in done] == [None] * 20
 
