@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -48,7 +48,8 @@ class ChildSpec:
     Attributes:
         id: unique in its supervisor; a label only in a DynamicSupervisor.
         start: an actor class. One that is not `Supervised` is started as a cached subclass that is.
-        args: its positional start arguments; a `Sibling(id)` among them becomes that child's StableRef.
+        args: its positional start arguments; a `Sibling(id)` among them becomes that child's StableRef. Not kept of a
+            temporary child that is started.
         kwargs: its keyword arguments, likewise.
         restart: permanent (always), transient (unless it ended cleanly), temporary (never).
         shutdown: seconds to end by itself when told to, then it is killed; `math.inf` (default for supervisors); or `BRUTAL_KILL`.
@@ -89,6 +90,16 @@ class ChildSpec:
         if self.start_timeout_s == -1.0:
             object.__setattr__(self, "start_timeout_s", math.inf if supervisor else 5.0)
         self._check()
+
+    @property
+    def to_keep(self) -> ChildSpec:
+        """What a supervisor keeps of this spec once the child is started: all, but of a temporary one no arguments.
+
+        It is never started again, and its arguments may be large.
+
+        Source: supervisor.erl, save_child/2.
+        """
+        return replace(self, args=(), kwargs={}) if self.restart == "temporary" else self
 
     def _check(self) -> None:
         require(self.type in ("worker", "supervisor"), "type", self.type, "'worker' or 'supervisor'")

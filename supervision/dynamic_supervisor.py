@@ -234,6 +234,7 @@ class DynamicSupervisor(Supervising):
             return  # it is being ended
         self._clear_timer(child)
         child.phase = _Phase.RUNNING
+        child.spec = child.spec.to_keep
         child.stable_ref._bind(child.incarnation.ref)
         if child.starter is not None:
             child.starter.set(child.stable_ref)

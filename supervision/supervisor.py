@@ -193,6 +193,7 @@ class Supervisor(Supervising):
         )
         if incarnation.acked:
             child.waiting = False
+            child.spec = child.spec.to_keep
             child.incarnation = incarnation
             child.stable_ref._bind(incarnation.ref)
             return None
