@@ -241,7 +241,8 @@ def base_exception_in_a_handler(error):
 
         bystander = Bystander.start()
         crasher = lab.supervise(Crasher)
-        asked = outcome(crasher.ask, "x", timeout=2.0)
+        asked = outcome(crasher.ask, "x", timeout=BRIEF_S if lab.name == "plain" else PATIENCE_S)
+        wait_for_the_end_of(Crasher)
         bystanders = "alive" if bystander.is_alive() else "dead"
         bystander.stop()
         return asked, bystanders
@@ -259,7 +260,7 @@ def base_exception_when_an_actor_asks(lab):
             return outcome(message.ask, "x")
 
     asker = Asker.start()
-    asked = outcome(asker.ask, lab.supervise(Crasher), timeout=2.0)
+    asked = outcome(asker.ask, lab.supervise(Crasher), timeout=BRIEF_S if lab.name == "plain" else PATIENCE_S)
     asker.stop(timeout=BRIEF_S) if asked != "hangs" else None
     return asked
 
@@ -396,10 +397,14 @@ def stop_of_oneself(lab):
 
 
 def stop_all_meets_who_restarts(lab):
+    """Who is left, and how many there were."""
+    started = []
+
     class Kept(lab.actor):
         def __init__(self, keeper):
             super().__init__()
             self._keeper = keeper
+            started.append(self.actor_urn)
 
         def on_stop(self):
             if self._keeper is not None:
@@ -407,7 +412,7 @@ def stop_all_meets_who_restarts(lab):
 
     lab.keep_running(Kept)
     pykka.ActorRegistry.stop_all()
-    return [ref.actor_class.__name__ for ref in pykka.ActorRegistry.get_all()]
+    return [ref.actor_class.__name__ for ref in pykka.ActorRegistry.get_all()], len(started)
 
 
 def flood(lab):
@@ -718,7 +723,7 @@ GAPS = {
     "8 a blocked actor keeps the process alive": (process_with_a_blocked_actor, "hangs", 0, False),
     "9 an ask to oneself hangs": (ask_to_oneself, "hangs", CallingSelf.__name__, False),
     "9 a stop of oneself hangs": (stop_of_oneself, "hangs", CallingSelf.__name__, False),
-    "10 who is restarted survives stop_all": (stop_all_meets_who_restarts, ["Kept"], [], True),
+    "10 who is restarted survives stop_all": (stop_all_meets_who_restarts, (["Kept"], 2), ([], 1), True),
     "11 an inbox has no bound": (flood, (["None"], 1000), (["MailboxFull", "None"], 100), False),
     "12 making a proxy looks at the actor's attributes": (
         making_a_proxy_looks_at_attributes,
