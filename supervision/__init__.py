@@ -39,6 +39,7 @@ from .errors import (
 )
 from .futures import Future
 from .genserver import GenServer
+from .links import ExitSignal, Link, link
 from .mailbox import Mailbox
 from .messaging import call, cast, join, kill, stop
 from .monitor import Down, Monitor, monitor, watch
@@ -107,11 +108,13 @@ __all__ = [
     "DynamicSupervisor",
     "Exit",
     "ExitReason",
+    "ExitSignal",
     "Future",
     "GenServer",
     "GetChildSpec",
     "Ignore",
     "InvalidSpec",
+    "Link",
     "Mailbox",
     "MailboxFull",
     "ManualClock",
@@ -151,6 +154,7 @@ __all__ = [
     "is_clean",
     "join",
     "kill",
+    "link",
     "monitor",
     "stop",
     "tree",

@@ -108,9 +108,10 @@ class Mailbox:
             self._parked = False
             self._signal()
 
-    def interrupt(self) -> None:
-        """Make `get` return now, ahead of the queue, with a message that says nothing. Callable from any thread."""
-        self._queue.appendleft(_WAKE)
+    def interrupt(self, message: Any = IGNORED) -> None:
+        """Make `get` return now, ahead of the queue, with `message`: by default one that says nothing. From any thread."""
+        if not self._closed:
+            self._queue.appendleft(_WAKE if message is IGNORED else Envelope(message))
         self.wake()
 
     def _take_back(self, envelope: Envelope[Any]) -> bool:

@@ -69,6 +69,8 @@ class Supervised(pykka.Actor):
 
     let_it_crash: ClassVar[bool] = False
     """Whether an unexpected exception in an ask ends the actor, besides going to the asker."""
+    traps_exits: ClassVar[bool] = False
+    """Whether the crash of a linked actor is an `ExitSignal` to this one, instead of its end."""
     _is_supervisor: ClassVar[bool] = False
     _caller_errors: ClassVar[tuple[type[Exception], ...]] = (CallerError,)
     """What goes to the asker alone, although `let_it_crash`."""
