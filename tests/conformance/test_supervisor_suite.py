@@ -1,8 +1,10 @@
 """OTP's supervisor_SUITE: each test ports the case it is named after, from its one-line statement (otp.md B1)."""
 
+import gc
 import logging
 import math
 import threading
+import weakref
 
 import pytest
 
@@ -1277,3 +1279,62 @@ def test_simple_global_supervisor(lab):
     assert registry.ref("worker").actor_urn == lab.pid(inner, "worker").actor_urn
     stop(root, SHUTDOWN, PATIENCE_S)
     assert registry.names() == []
+
+
+# -- what is not kept of temporary children
+
+
+class Payload:
+    """A start argument that can be referred to weakly."""
+
+
+class Forgetful(GenServer):
+    """Keeps nothing of what it is started with."""
+
+    def __init__(self, payload, *, option):
+        super().__init__()
+
+    def on_receive(self, message):
+        kind, error = message
+        assert kind == "raise"
+        raise error
+
+
+def start_with_payload(supervisor, id, restart):
+    """Start a child with two arguments, and return weak references to them."""
+    payloads = Payload(), Payload()
+    spec = ChildSpec(id, Forgetful, payloads[:1], {"option": payloads[1]}, restart=restart)
+    call(supervisor, StartChild(spec))
+    return [weakref.ref(payload) for payload in payloads]
+
+
+def are_let_go(references):
+    gc.collect()
+    return all(reference() is None for reference in references)
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one", "dynamic"])
+def test_do_not_save_start_parameters_for_temporary_children(lab, strategy):
+    supervisor = lab.dynamic() if strategy == "dynamic" else lab.supervisor(strategy=strategy)
+    kept = [start_with_payload(supervisor, restart, restart) for restart in ("permanent", "transient")]
+    let_go = start_with_payload(supervisor, "temporary", "temporary")
+    assert lab.counts(supervisor) == (
+        3,
+        3,
+        0,
+        3,
+    )  # pykka's loop refers to a message, StartChild, until the next one comes
+    lab.eventually(lambda: are_let_go(let_go), "the arguments of the temporary child are let go")
+    assert all(reference() is not None for references in kept for reference in references)
+
+
+def test_simple_one_for_one_corruption(lab):
+    supervisor = lab.dynamic()
+    start_with_payload(supervisor, "first", "temporary")
+    first = call(supervisor, WhichChildren())[0].stable_ref
+    lab.end(lab.pid(supervisor, first), CRASH)
+    lab.forgotten(supervisor, first)
+    for n in range(3):
+        let_go = start_with_payload(supervisor, n, "temporary")
+        lab.eventually(lambda let_go=let_go: are_let_go(let_go), "the arguments are let go")
+    assert lab.counts(supervisor) == (3, 3, 0, 3)
