@@ -127,6 +127,9 @@ class Supervisor(Supervising):
     def start_child(self, spec: ChildSpec) -> StableRef[Any] | None:
         """Add a child and start it; see `StartChild`."""
         self._check_spec(spec)
+        if spec.restart == "temporary":
+            # pykka's loop holds a message until the next one comes, and this one holds the arguments: send it a next one.
+            self._mailbox.interrupt()
         child = self._children.add(spec)
         if (reason := self._start(child)) is not None:
             self._children.forget(child, reason)

@@ -55,7 +55,6 @@ def start_with_cargo(supervisor, restart):
     cargo = Cargo(), Cargo()
     spec = ChildSpec("a", Forgetful, (cargo[0],), {"more": cargo[1]}, restart=restart)
     child = call(supervisor, StartChild(spec), PATIENCE_S)
-    call(supervisor, CountChildren())  # pykka's loop holds the last message until the next one
     return child, [weakref.ref(thing) for thing in cargo]
 
 
@@ -66,23 +65,25 @@ def still_there(references):
 
 @pytest.mark.parametrize(("kind", "options"), KINDS)
 @pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
-def test_the_arguments_of_temporary_children_alone_are_not_kept(run_tree, kind, options, restart):
+def test_the_arguments_of_temporary_children_alone_are_not_kept(run_tree, eventually, kind, options, restart):
     supervisor = run_tree(kind, **options)
     child, cargo = start_with_cargo(supervisor, restart)
     key = child if kind is DynamicSupervisor else "a"
-    assert still_there(cargo) == [restart != "temporary"] * 2
+    if restart == "temporary":
+        eventually(lambda: still_there(cargo) == [False, False])
+    else:
+        assert still_there(cargo) == [True, True]
     spec = call(supervisor, GetChildSpec(key))
     assert (spec.id, spec.start, spec.restart) == ("a", Forgetful, restart)
     assert bool(spec.args) is bool(spec.kwargs) is (restart != "temporary")
 
 
-def test_a_supervisor_keeps_no_arguments_of_the_temporary_children_it_started_with(run_tree):
+def test_a_supervisor_keeps_no_arguments_of_the_temporary_children_it_started_with(run_tree, eventually):
     cargo = Cargo()
     seen = weakref.ref(cargo)
-    supervisor = run_tree(Supervisor, [ChildSpec("a", Forgetful, (cargo,), restart="temporary")])
-    call(supervisor, CountChildren())
+    run_tree(Supervisor, [ChildSpec("a", Forgetful, (cargo,), restart="temporary")])
     del cargo
-    assert still_there([seen]) == [False]
+    eventually(lambda: still_there([seen]) == [False])
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS)
