@@ -118,7 +118,7 @@ def restarts(scale: float) -> dict[str, dict[str, float]]:
 # -- children by the thousand --
 
 
-def start_and_stop(count: int) -> tuple[float, float]:
+def children_of_a_supervisor(count: int) -> tuple[float, float]:
     """Return microseconds per child for starting and for stopping this many."""
     supervisor = DynamicSupervisor.start(max_children=count)
     began = time.perf_counter()
@@ -131,19 +131,35 @@ def start_and_stop(count: int) -> tuple[float, float]:
     return (running - began) / count * 1e6, (stopped - running) / count * 1e6
 
 
+def plain_actors(count: int) -> tuple[float, float]:
+    """Return the same for plain actors that nobody supervises: pykka's own registry is a list, too."""
+    began = time.perf_counter()
+    refs = [PlainEcho.start() for _ in range(count)]
+    for future in [ref.ask(None, block=False) for ref in refs]:
+        future.get(timeout=PATIENCE_S)
+    running = time.perf_counter()
+    for future in [ref.stop(block=False) for ref in refs]:
+        future.get(timeout=PATIENCE_S)
+    stopped = time.perf_counter()
+    return (running - began) / count * 1e6, (stopped - running) / count * 1e6
+
+
 def children(scale: float, repeats: int) -> dict[str, dict[str, float]]:
     sizes = [max(10, round(size * scale)) for size in (500, 1000, 2000)]
-    seen: dict[int, list[tuple[float, float]]] = {size: [] for size in sizes}
-    start_and_stop(sizes[0])
+    variants = {"dynamic": children_of_a_supervisor, "plain": plain_actors}
+    seen: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    children_of_a_supervisor(sizes[0])
     for _ in range(repeats):
         for size in sizes:
-            seen[size].append(start_and_stop(size))
+            for name, measure in variants.items():
+                seen.setdefault((name, size), []).append(measure(size))
     return {
         str(size): {
-            "start_us": statistics.median(start for start, _ in times),
-            "stop_us": statistics.median(stop for _, stop in times),
+            f"{name}_{phase}_us": statistics.median(times[at] for times in seen[name, size])
+            for name in variants
+            for at, phase in enumerate(("start", "stop"))
         }
-        for size, times in seen.items()
+        for size in sizes
     }
 
 
@@ -297,9 +313,10 @@ def table(found: dict[str, Any]) -> str:
     lines += [
         f"  {name:<42}{row['p50']:>10.0f}{row['p99']:>10.0f}" for name, row in found["restart_us"].items()
     ]
-    lines += ["", f"{'dynamic children, us per child':<44}{'start':>10}{'stop':>10}"]
+    lines += ["", f"{'us per child':<34}{'dynamic: start':>20}{'stop':>10}{'plain: start':>20}{'stop':>10}"]
     lines += [
-        f"  {count:<42}{row['start_us']:>10.0f}{row['stop_us']:>10.0f}"
+        f"  {f'{count} at once':<32}{row['dynamic_start_us']:>20.0f}{row['dynamic_stop_us']:>10.0f}"
+        f"{row['plain_start_us']:>20.0f}{row['plain_stop_us']:>10.0f}"
         for count, row in found["children"].items()
     ]
     lines += ["", f"{'us per message (x = times plain pykka)':<44}{'ask':>18}{'tell':>18}"]
