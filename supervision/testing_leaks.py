@@ -11,16 +11,20 @@ import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pykka
 
 from .futures import Future
+from .registry import Registry
 from .supervised import life_of
 from .tree import tree
 from .zombies import zombies
 
 __all__ = ["LeakError", "Names", "leak_check", "no_leaks"]
+
+
+T = TypeVar("T")
 
 
 class LeakError(AssertionError):
@@ -53,32 +57,38 @@ class _Baseline:
         self._actors = {ref.actor_urn for ref in pykka.ActorRegistry.get_all()}
         self._threads = set(threading.enumerate())
         self._futures = weakref.WeakSet(_unresolved_futures())
+        self._names: weakref.WeakKeyDictionary[Any, set[Any]] = weakref.WeakKeyDictionary()
+        for registry in (*registries, *_alive(Registry)):
+            self._names[registry] = set(registry.names())
         self._registries = registries
-        self._names = [set(registry.names()) for registry in registries]
 
-    def found_since(self, look_for_futures: bool) -> _Found:
-        """Return what is there now and was not then. Looking for futures costs a walk over the heap."""
+    def found_since(self) -> _Found:
+        """Return what is there now and was not then. Names and futures cost a walk over the heap: they are looked for last."""
         found = _Found(
             [ref for ref in pykka.ActorRegistry.get_all() if ref.actor_urn not in self._actors],
             [thread for thread in threading.enumerate() if thread not in self._threads],
-            [
-                name
-                for registry, before in zip(self._registries, self._names, strict=True)
-                for name in registry.names()
-                if name not in before
-            ],
         )
-        if look_for_futures and not found:
+        if not found:
+            registries = {id(registry): registry for registry in (*self._registries, *_alive(Registry))}
+            found.names = [
+                name
+                for registry in registries.values()
+                for name in registry.names()
+                if name not in self._names.get(registry, ())
+            ]
             found.futures = [future for future in _unresolved_futures() if future not in self._futures]
         return found
 
 
-def _unresolved_futures() -> list[Future[Any]]:
+def _alive(kind: type[T]) -> list[T]:
     # By type() and not isinstance(): that would run the __class__ of whatever lies on the heap.
-    futures = [thing for thing in gc.get_objects() if issubclass(type(thing), Future)]
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), kind)]
+
+
+def _unresolved_futures() -> list[Future[Any]]:
     return [
         future
-        for future in futures
+        for future in _alive(Future)
         # Those with a hook or sources are computed when somebody asks: nobody owes them a result.
         if getattr(future, "_lock", None) is not None
         and future._result is None
@@ -95,7 +105,7 @@ def leak_check(*registries: Names, within_s: float = 2.0) -> Generator[None, Non
     not fail every later test.
 
     Args:
-        registries: whose names are looked at.
+        registries: others than a `Registry`, whose names are to be looked at too; every live Registry is.
         within_s: how long to wait until everything is gone, seconds.
 
     Raises:
@@ -133,7 +143,7 @@ def _wait_until_nothing(baseline: _Baseline, within_s: float) -> _Found:
     deadline = time.monotonic() + within_s
     pause = threading.Event()
     has_collected = False
-    while found := baseline.found_since(look_for_futures=True):
+    while found := baseline.found_since():
         if found.futures and not has_collected:
             has_collected = True
             gc.collect()  # a future in a cycle of an exception and its traceback is not waited for by anybody

@@ -129,7 +129,7 @@ class RecordingSupervisor(Supervisor):
         self._on_original_report = on_report
         super().__init__([self._recorded(spec) for spec in children], on_report=self._note, **options)
 
-    def start_child(self, spec: ChildSpec) -> StableRef[Any]:
+    def start_child(self, spec: ChildSpec) -> StableRef[Any] | None:
         """Add a child and start it; see `StartChild`."""
         return super().start_child(self._recorded(spec))
 

@@ -4,7 +4,7 @@ The model is OTP's semantics (otp.md A1 to A8) in plain Python without threads o
 done. After each step the tree comes to rest, and then: every supervisor lists what the model lists, who is not affected is the same
 incarnation, there are as many actors and threads as the model has, and nobody was started more often than it says.
 
-`STEPS=200000 pytest tests/supervision/test_model.py` runs longer than CI does.
+`make test TESTS=tests/supervision/test_model.py STEPS=200000` runs longer than CI does.
 """
 
 import inspect
@@ -64,7 +64,7 @@ from trunkline.supervision.testing import crash
 
 STEPS = int(os.environ.get("STEPS", "10000"))
 STEPS_PER_RUN = 50
-PATIENCE_S = 20.0
+PATIENCE_S = 5.0
 MAX_SECONDS = 5.0
 IGNORE = getattr(supervision, "Ignore", None)
 AUTO_SHUTDOWNS = (
@@ -495,7 +495,7 @@ class SupervisorMachine(RuleBasedStateMachine):
         self.model.failures[path] = [kind] * n
         self.world.failures[path] = [kind] * n
 
-    @rule(seconds=st.sampled_from((0.5, MAX_SECONDS, MAX_SECONDS + 1.0)))
+    @rule(seconds=st.sampled_from((MAX_SECONDS, MAX_SECONDS / 2, MAX_SECONDS + 1.0)))
     def time_passes(self, seconds):
         self.model.now += seconds
         self.clock.advance(seconds)
@@ -601,7 +601,7 @@ def quiet():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120 + STEPS // 20)
+@pytest.mark.timeout(420 + STEPS // 20)
 @pytest.mark.usefixtures("quiet")
 def test_a_supervisor_does_what_the_model_says():
     SupervisorMachine.steps = 0

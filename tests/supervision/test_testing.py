@@ -15,6 +15,7 @@ from trunkline.supervision import (
     DynamicSupervisor,
     Future,
     GenServer,
+    Registry,
     Report,
     StartChild,
     Supervisor,
@@ -287,6 +288,19 @@ class TestLeakCheck:
             pass
         with pytest.raises(LeakError, match="1 names:\n'new'"), leak_check(names, within_s=0.01):
             names.names().append("new")
+
+    def test_every_registry_is_looked_at(self, start_worker):
+        old, worker = Registry(), start_worker()
+        old.register("old", worker)
+        with leak_check():
+            Registry().register("given back", worker)
+            old.register("unregistered", worker)
+            old.unregister("unregistered")
+            assert old.names() == ["old"]
+            worker.stop()
+        worker = start_worker()
+        with pytest.raises(LeakError, match="1 names:\n'new'"), leak_check(within_s=0.01):
+            old.register("new", worker)
 
     def test_an_exception_of_the_block_goes_first(self, start_worker):
         def leak_and_fail():
