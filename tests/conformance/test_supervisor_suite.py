@@ -804,11 +804,11 @@ def test_temporary_bystander(lab, strategy):
 def test_one_for_all(lab):
     supervisor = lab.supervisor(*lab.specs("a", "b"), strategy="one_for_all", max_restarts=2)
     a, b = lab.pids(supervisor, "a", "b")
-    for _ in range(2):
-        lab.end(a, CRASH)
-        a, old_b = lab.replaced(supervisor, "a", a), b
-        b = lab.replaced(supervisor, "b", b)
-        assert lab.reason(old_b) is SHUTDOWN
+    for crashing in (0, 1):  # the first one, and the last
+        old = a, b
+        lab.end(old[crashing], CRASH)
+        a, b = lab.replaced(supervisor, "a", a), lab.replaced(supervisor, "b", b)
+        assert lab.reason(old[1 - crashing]) is SHUTDOWN
     lab.end(a, CRASH)
     assert lab.reason(supervisor) is SHUTDOWN
     assert lab.reason(b) is SHUTDOWN
