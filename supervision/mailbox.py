@@ -302,7 +302,9 @@ class Mailbox:
             except Exception:  # one watcher's fault is not the others'
                 _logger.exception("A watcher of an actor that ended raised")
         self._answer_stops(left)
-        self.wake()
+        # Not only if the owner is parked: a sender may have taken that flag and not have signalled yet.
+        self._parked = False
+        self._signal()
         return True
 
     def let_go(self) -> None:

@@ -222,6 +222,17 @@ def test_late_puts_never_write_to_somebody_elses_descriptor():
             os.close(writer)
 
 
+def test_closing_wakes_an_owner_whose_sender_has_not_come_to_signal(eventually):
+    mailbox = SelectableMailbox()
+    owner = threading.Thread(target=mailbox.get, name="owner", daemon=True)
+    owner.start()
+    eventually(lambda: mailbox._parked)
+    mailbox._parked = False  # as a sender does between its append and its signal
+    mailbox.finalize(KILLED)
+    owner.join(PATIENCE_S)
+    assert not owner.is_alive()
+
+
 class Echo(GenServer):
     """Sends back what it reads, from its own mailbox."""
 
