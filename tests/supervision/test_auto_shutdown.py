@@ -1,6 +1,7 @@
 """auto_shutdown: a supervisor that ends when its significant children have done their work."""
 
 import itertools
+import threading
 
 import pytest
 
@@ -112,6 +113,30 @@ def test_a_terminated_child_is_not_left_for_all_significant(run_tree, specs):
     call(supervisor, TerminateChild("A"))
     end(stable(supervisor, "B"), NORMAL)
     assert join(supervisor, PATIENCE_S)
+
+
+def test_a_significant_child_that_is_being_restarted_is_left_for_all_significant(
+    run_tree, specs, worker_class
+):
+    starts, reached, release = [], threading.Event(), threading.Event()
+
+    class Hesitant(worker_class):
+        def on_start(self):
+            starts.append(self.actor_urn)
+            if len(starts) == 2:
+                reached.set()
+                release.wait(PATIENCE_S)
+                raise CRASH
+
+    hesitant = ChildSpec("A", Hesitant, restart="transient", significant=True)
+    supervisor = run_tree(Supervisor, [hesitant, *specs("B")], auto_shutdown="all_significant")
+    a, b = stable(supervisor, "A"), stable(supervisor, "B")
+    end(a, CRASH)
+    assert reached.wait(PATIENCE_S)
+    end(b, NORMAL)  # its end is queued before the retry of A
+    release.set()
+    assert call(a, "served", PATIENCE_S) == "served"
+    assert ids(supervisor) == ["A"]
 
 
 @pytest.mark.parametrize(

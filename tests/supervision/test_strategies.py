@@ -305,6 +305,21 @@ def test_a_crash_before_a_restarting_child_takes_its_retry_over(tree):
     assert parts.book == [*ends("bc"), *starts("b"), *ends("a"), *starts("abc")]
 
 
+def test_a_child_that_waits_for_an_earlier_one_gives_its_own_retry_up(tree):
+    parts = tree("rest_for_one", max_restarts=4)
+    reached, release = parts.hang_in_failing_start("c")
+    b = parts["b"]
+    parts["c"].tell(ValueError("x"))
+    assert reached.wait(PATIENCE_S)
+    parts.fails["b"] = 1
+    b_now = _Incarnation(b)
+    b.tell(ValueError("x"))
+    assert join(b_now, PATIENCE_S)  # its end is queued before the retry of c
+    release.set()
+    assert [call(parts[name], name, PATIENCE_S) for name in "cba"] == list("cba")
+    assert parts.book == [*ends("c"), *starts("c"), *ends("b"), *starts("bbc")]
+
+
 def test_a_stop_is_served_between_two_attempts(tree):
     parts = tree("one_for_all", max_restarts=1000)
     reached, release = parts.hang_in_failing_start("b", times=1000)
