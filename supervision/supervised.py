@@ -210,9 +210,10 @@ class Supervised(pykka.Actor):
             self._handle_failure(*sys.exc_info())
 
     def _go_down(self) -> None:
-        self.actor_stopped.set()
-        if self.actor_ref in ActorRegistry.get_all():
+        # Whoever sets the flag has unregistered the actor; to look it up among thousands again made stopping quadratic.
+        if not self.actor_stopped.is_set():
             ActorRegistry.unregister(self.actor_ref)
+            self.actor_stopped.set()
 
     def _wind_down(self, reason: ExitReason) -> None:
         """End what this actor owns, before `terminate`: a supervisor's children. Runs on every exit, a kill as well."""
@@ -252,9 +253,9 @@ def kill_actor(ref: pykka.ActorRef[Any]) -> None:
     mailbox = ref.actor_inbox
     if isinstance(actor, Supervised):
         actor._life.killed = True
-    ref.actor_stopped.set()
-    if ref in ActorRegistry.get_all():
+    if not ref.actor_stopped.is_set():
         ActorRegistry.unregister(ref)
+        ref.actor_stopped.set()
     if isinstance(mailbox, Mailbox):
         mailbox.interrupt()
     if isinstance(actor, Supervised):
