@@ -29,7 +29,7 @@ calls the tools it is offered and answers from their outputs. In a test, say wha
     brain = FunctionBrain(lambda conversation: [Say(["The capital ", Hold(gate), "is Ottawa."]), CallTool("add", {"a": 1})])
 
 A response waits at `Hold(gate)` until the test calls `gate.open()`, so that no test has to sleep. `Simulator.wire` records both
-directions (`wire.wait_received("response.create")`); `inject`, `close_all`, `abort_all` and `mute` make the line go wrong,
+directions (`wire.wait_sent("response.create")`); `inject`, `close_all`, `abort_all` and `mute` make the line go wrong,
 `refuse_status` and `refuse_error` the connecting.
 
 How it is built: `session_core` and what it imports is the service as a state machine, without socket, clock or task;

@@ -115,7 +115,7 @@ class Connection:
         try:
             while True:
                 frame = await self._websocket.recv()
-                self._wire.note_frame("received", self.number, type_of(frame), frame)
+                self._wire.note_frame("sent", self.number, type_of(frame), frame)
                 if self._core is not None:
                     self._perform(self._core.receive(frame))
                 await self._room.wait()
@@ -131,7 +131,7 @@ class Connection:
                 if isinstance(entry, _Close):
                     await self._websocket.close(entry.code, entry.reason)
                     return
-                self._wire.note_frame("sent", self.number, type_of(entry), entry)
+                self._wire.note_frame("received", self.number, type_of(entry), entry)
                 await self._websocket.send(entry)
         except ConnectionClosed:
             return

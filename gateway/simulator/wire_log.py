@@ -1,6 +1,6 @@
 """What went over the simulator's wires, for tests to ask about. Owns a lock; any thread may read and wait.
 
-Directions are the simulator's: `received` came from clients, `sent` went to them.
+Directions are the client's, which is what a test is about: `sent` is what clients sent, `received` what they were sent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Direction = Literal["received", "sent"]
+Direction = Literal["sent", "received"]
 
 
 class WireEvent(dict[str, Any]):
@@ -79,29 +79,29 @@ class WireLog:
         self._handshakes: deque[Handshake] = deque(maxlen=limit)
         self._closed: deque[Closed] = deque(maxlen=limit)
 
-    def received(self, type: str | None = None, connection: int | None = None) -> list[WireEvent]:
-        """Return what clients sent, oldest first; of one type or connection only, if given."""
-        return self._select("received", type, connection)
-
     def sent(self, type: str | None = None, connection: int | None = None) -> list[WireEvent]:
-        """Return what the simulator sent, oldest first; of one type or connection only, if given."""
+        """Return what clients sent, oldest first; of one type or connection only, if given."""
         return self._select("sent", type, connection)
 
-    def wait_received(self, type: str, count: int = 1, timeout_s: float = 5.0) -> list[WireEvent]:
+    def received(self, type: str | None = None, connection: int | None = None) -> list[WireEvent]:
+        """Return what the simulator sent, oldest first; of one type or connection only, if given."""
+        return self._select("received", type, connection)
+
+    def wait_sent(self, type: str, count: int = 1, timeout_s: float = 5.0) -> list[WireEvent]:
         """Block until clients have sent `count` events of this type, and return them all.
 
         Raises:
             TimeoutError: They did not within `timeout_s`; the text lists what did come.
         """
-        return self._wait("received", type, count, timeout_s)
+        return self._wait("sent", type, count, timeout_s)
 
-    def wait_sent(self, type: str, count: int = 1, timeout_s: float = 5.0) -> list[WireEvent]:
+    def wait_received(self, type: str, count: int = 1, timeout_s: float = 5.0) -> list[WireEvent]:
         """Block until the simulator has sent `count` events of this type, and return them all.
 
         Raises:
             TimeoutError: It did not within `timeout_s`; the text lists what it did send.
         """
-        return self._wait("sent", type, count, timeout_s)
+        return self._wait("received", type, count, timeout_s)
 
     def handshakes(self) -> list[Handshake]:
         """Return the upgrades asked for, oldest first."""

@@ -81,7 +81,7 @@ class Puppet:
 
     def inject(self, frame: str) -> None:
         connection = self._connections[-1]
-        self.wire.note_frame("sent", len(self._connections), json.loads(frame)["type"], frame)
+        self.wire.note_frame("received", len(self._connections), json.loads(frame)["type"], frame)
         connection.send(frame)
 
     def stop(self) -> None:
@@ -99,7 +99,7 @@ class Puppet:
     def take(self, type: str) -> dict[str, Any]:
         """The next event of this type that the client sends; each is taken once."""
         number = self._taken[type] = self._taken.get(type, 0) + 1
-        return self.wire.wait_received(type, number, PATIENCE_S)[number - 1]
+        return self.wire.wait_sent(type, number, PATIENCE_S)[number - 1]
 
     def refuse(self, event_id: str | None, code: str, **fields: Any) -> None:
         detail = {"type": "invalid_request_error", "code": code, "message": f"no: {code}", **fields}
@@ -158,7 +158,7 @@ class Puppet:
             for frame in connection:
                 event = json.loads(frame)
                 self._answer(event)
-                self.wire.note_frame("received", number, event["type"], str(frame))
+                self.wire.note_frame("sent", number, event["type"], str(frame))
         except ConnectionClosed:
             return
 
@@ -241,7 +241,7 @@ class Stage:
         """What the client sent, without the session's update and the fences."""
         return [
             frame
-            for frame in self.wire.received(type)
+            for frame in self.wire.sent(type)
             if frame["type"] not in ("session.update", "input_audio_buffer.clear")
         ]
 
@@ -256,9 +256,9 @@ class Stage:
     def quiet(self) -> None:
         """Let everything that is under way arrive, at both ends: after this, what has not been sent or seen will not be."""
         self._fence_to_subscriber()
-        before = len(self.wire.received("input_audio_buffer.clear"))
+        before = len(self.wire.sent("input_audio_buffer.clear"))
         self.session.clear_audio().get(timeout=PATIENCE_S)
-        self.wire.wait_received("input_audio_buffer.clear", before + 1, PATIENCE_S)
+        self.wire.wait_sent("input_audio_buffer.clear", before + 1, PATIENCE_S)
         self._fence_to_subscriber()
 
     def _fence_to_subscriber(self) -> None:

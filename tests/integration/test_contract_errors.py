@@ -35,7 +35,7 @@ class TestStatement12TypedCorrelatedErrors:
         stage.session.create_response().get(timeout=10)
         stage.session.clear_audio().get(timeout=10)
         stage.quiet()
-        frames = stage.wire.received()
+        frames = stage.wire.sent()
         kinds = {frame["type"] for frame in frames}
         assert kinds == {
             "session.update",
@@ -203,7 +203,7 @@ class TestStatement12TypedCorrelatedErrors:
         stage, _ = simulate()
         stage.say("go")
         stage.events.until("assistant_turn_completed")
-        stage.wire.wait_sent("rate_limits.updated", 1)
+        stage.wire.wait_received("rate_limits.updated", 1)
         stage.quiet()
         assert stage.events.of("rate_limited") == []
 

@@ -152,7 +152,7 @@ def test_connections_can_be_reset(simulate, cleanup):
         b"GET /v1/realtime?model=m HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    simulator.wire.wait_sent("session.created")
+    simulator.wire.wait_received("session.created")
     simulator.abort_all()
     with pytest.raises(ConnectionResetError):
         list(iter(lambda: raw.recv(65536), b""))
@@ -243,7 +243,7 @@ def test_stopping_is_bounded_with_clients_that_do_not_read_or_answer(connected):
     simulator = Simulator(endless).start()
     flooded, mute = connected(simulator).text_session(), connected(simulator).text_session()
     flooded.send("response.create")
-    simulator.wire.wait_sent("response.output_text.delta", count=2000)
+    simulator.wire.wait_received("response.output_text.delta", count=2000)
     mute.send("response.create")
     simulator.mute()
     simulator.stop()
@@ -267,8 +267,8 @@ def test_a_client_that_does_not_read_is_not_buffered_for_without_bound(simulate,
     # The websockets client reads in a thread of its own, up to a queue; beyond that it is a client that does not read.
     thread = threading.Thread(target=flood)
     thread.start()
-    simulator.wire.wait_received("nonsense", count=500)
-    assert simulator.wire.wait_sent("error", count=100)
+    simulator.wire.wait_sent("nonsense", count=500)
+    assert simulator.wire.wait_received("error", count=100)
     other = connected(simulator).text_session()
     assert other.ask("What's the capital of Italy?") == "The capital of Italy is Rome."
     assert not done.is_set(), "the simulator read everything although nobody takes its answers"

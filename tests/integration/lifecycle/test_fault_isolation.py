@@ -162,7 +162,7 @@ def test_a_tool_that_crashes_its_worker_gets_one_output_and_the_line_stays(
     assert reader.texts(1) == ["I see"]
     outputs = [
         event
-        for event in line.wire.received("conversation.item.create")
+        for event in line.wire.sent("conversation.item.create")
         if event["item"]["type"] == "function_call_output"
     ]
     assert len(outputs) == 1
@@ -240,7 +240,7 @@ def test_a_crash_in_the_middle_of_a_reply_is_answered_once_after_all(trunk: Any,
     assert reader.texts(1) == ["heard a b"]
     talk(session, reader, "c", "a b ")
     gate.open()
-    again = line.wire.received("response.create", connection=2)
+    again = line.wire.sent("response.create", connection=2)
     assert len(again) == 2, "one for what was left unanswered, one for c"
 
 
@@ -275,7 +275,7 @@ def test_a_crash_with_a_tool_at_work_ends_in_one_answer(trunk: Any, read: Any, w
     assert reader.rest().count("assistant_text") == 1
     outputs = [
         event
-        for event in line.wire.received("conversation.item.create", connection=2)
+        for event in line.wire.sent("conversation.item.create", connection=2)
         if event["item"]["type"] == "function_call_output"
     ]
     assert len(outputs) == 1

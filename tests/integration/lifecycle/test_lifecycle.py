@@ -278,7 +278,7 @@ def test_the_wire_carries_no_beta_header_and_a_type_in_each_session_update(trunk
     for handshake in line.wire.handshakes():
         assert "openai-beta" not in handshake.headers
         assert handshake.headers["authorization"] == "Bearer a-key"
-    updates = line.wire.received("session.update")
+    updates = line.wire.sent("session.update")
     assert [update["session"]["type"] for update in updates] == ["realtime"] * 3
     assert [update["session"].get("instructions") for update in updates] == ["first", "second", "second"]
 
