@@ -9,7 +9,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -25,6 +24,7 @@ from .brains import Brain
 from .connection import Connection
 from .ids import Ids
 from .line import Line, Lines
+from .loop_thread import LoopThread
 from .rule_brain import RuleBrain
 from .session_core import SessionCore
 from .wire_log import Closed, Handshake, WireLog
@@ -33,7 +33,6 @@ _logger = logging.getLogger("trunkline.gateway")
 _PATH = "/v1/realtime"
 _MAX_FRAME_BYTES = 32 * 1024 * 1024
 _CLOSE_GRACE_S = 0.5
-_CALL_TIMEOUT_S = 5.0
 _ABNORMAL = 1006
 
 
@@ -103,11 +102,7 @@ class Simulator:
         self._live: dict[int, Connection] = {}
         self._n_accepted = 0
         self._changed = threading.Condition()
-        self._started = threading.Event()
-        self._failure: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._thread: threading.Thread | None = None
+        self._thread = LoopThread("trunkline simulator")
         self._bound_port = 0
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -119,17 +114,7 @@ class Simulator:
             RuntimeError: It runs already: the caller's fault.
             OSError: The port cannot be had.
         """
-        if self._thread is not None:
-            raise RuntimeError("the simulator is running already")
-        self._started.clear()
-        self._failure = None
-        self._thread = threading.Thread(target=self._run, name="trunkline simulator", daemon=True)
-        self._thread.start()
-        self._started.wait()
-        if self._failure is not None:
-            self._thread.join()
-            self._thread = None
-            raise self._failure
+        self._thread.start(self._serve)
         return self
 
     def stop(self, timeout_s: float = 5.0) -> None:
@@ -140,19 +125,8 @@ class Simulator:
         Raises:
             TimeoutError: The thread is still there after `timeout_s`: a brain blocks it.
         """
-        thread, loop, stopping = self._thread, self._loop, self._stopping
-        if thread is None:
-            return
-        if loop is not None and stopping is not None:
-            try:
-                loop.call_soon_threadsafe(stopping.set)
-            except RuntimeError:
-                # The loop is closed: the thread is ending by itself.
-                pass
-        thread.join(timeout_s)
-        if thread.is_alive():
+        if not self._thread.stop(timeout_s):
             raise TimeoutError(f"the simulator did not stop within {timeout_s} s: does its brain block?")
-        self._thread = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -168,7 +142,7 @@ class Simulator:
     @property
     def url(self) -> str:
         """The endpoint without a query: `ws://127.0.0.1:<port>/v1/realtime`."""
-        if self._thread is None:
+        if not self._thread.is_started:
             raise RuntimeError("the simulator is not running: call start(), or use it as a context manager")
         scheme = "wss" if self._ssl_context is not None else "ws"
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -221,7 +195,7 @@ class Simulator:
             self._lines.mute_new = future
             self._lines.mute()
 
-        self._on_loop(mute)
+        self._thread.call(mute)
 
     def unmute(self) -> None:
         """Serve new connections again; those that were made mute stay so."""
@@ -234,48 +208,15 @@ class Simulator:
             for connection in list(self._live.values()):
                 act(connection)
 
-        self._on_loop(act_on_all)
+        self._thread.call(act_on_all)
 
-    def _on_loop(self, act: Callable[[], None]) -> None:
-        """Run `act` in the simulator's thread and wait for it (at once, when that thread is the caller's)."""
-        loop = self._loop
-        if loop is None:
-            raise RuntimeError("the simulator is not running")
-        if threading.current_thread() is self._thread:
-            act()
-            return
-        done: Future[None] = Future()
-
-        def call() -> None:
-            try:
-                act()
-            except Exception as error:  # noqa: BLE001 - the thread's edge: it is raised in the caller
-                done.set_exception(error)
-            else:
-                done.set_result(None)
-
-        loop.call_soon_threadsafe(call)
-        done.result(_CALL_TIMEOUT_S)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as error:
-            self._failure = error
-            if self._started.is_set():
-                _logger.exception("the simulator died")
-        finally:
-            self._loop = None
-            self._started.set()
-
-    async def _serve(self) -> None:
+    async def _serve(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
         lines = self._lines
 
         class OwnLine(Line):
             pass
 
         OwnLine.lines = lines
-        self._stopping = asyncio.Event()
         server = await serve(
             self._handle,
             self._host,
@@ -292,9 +233,8 @@ class Simulator:
             ssl=self._ssl_context,
         )
         self._bound_port = server.sockets[0].getsockname()[1]
-        self._loop = asyncio.get_running_loop()
-        self._started.set()
-        await self._stopping.wait()
+        ready()
+        await stopping.wait()
         server.close()
         closed = asyncio.ensure_future(server.wait_closed())
         await asyncio.wait([closed], timeout=_CLOSE_GRACE_S)
