@@ -49,3 +49,8 @@ def unknown(param: str) -> ClientError:
 def invalid(param: str, message: str) -> ClientError:
     """Return the error for a field with a value that is not allowed."""
     return ClientError("invalid_value", message, param)
+
+
+def mistyped(param: str, message: str) -> ClientError:
+    """Return the error for a field whose value has another JSON type than the protocol's."""
+    return ClientError("invalid_type", message, param)

@@ -24,7 +24,7 @@ from .item_list import Item, ItemList
 from .protocol_shapes import CLIENT_EVENT
 from .response_request import conversation_for, options_for, stays_outside
 from .response_run import CANCELLED_BY_CLIENT, Action, ResponseRun
-from .session_settings import Settings, initial_settings, updated
+from .session_settings import Progress, Settings, initial_settings, shown, updated
 from .steps import Fail, Step
 from .token_count import rate_limits
 
@@ -94,7 +94,7 @@ class SessionCore:
 
     def open(self) -> list[Effect]:
         """Return what is sent to a client that just connected."""
-        return [self._send("session.created", session=copy.deepcopy(self._settings))]
+        return [self._send("session.created", session=shown(self._settings))]
 
     def expire(self, age_minutes: int) -> tuple[Event, str]:
         """Return the error event of a session that is too old, and the reason to close with (code 1001)."""
@@ -134,9 +134,15 @@ class SessionCore:
     # -- session -----------------------------------------------------------------------------------------------------
 
     def _update_session(self, event: Event) -> list[Effect]:
-        has_spoken = self._has_spoken or any(run.spoken_ms for run in self._running.values())
-        self._settings = updated(self._settings, event["session"], has_spoken=has_spoken)
-        return [self._send("session.updated", session=copy.deepcopy(self._settings))]
+        self._settings = updated(self._settings, event["session"], self._progress())
+        return [self._send("session.updated", session=shown(self._settings))]
+
+    def _progress(self) -> Progress:
+        return Progress(
+            has_begun=bool(len(self._items) or self._n_responses or self._running),
+            has_spoken=self._has_spoken or any(run.spoken_ms for run in self._running.values()),
+            is_responding=bool(self._running),
+        )
 
     # -- items -------------------------------------------------------------------------------------------------------
 

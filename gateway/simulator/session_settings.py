@@ -6,9 +6,10 @@ Source: protocol events `session.created`, `session.update`, `session.updated`; 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
-from .client_error import ClientError, invalid
+from .client_error import ClientError, invalid, missing
 
 Settings = dict[str, Any]
 
@@ -33,6 +34,7 @@ _SEMANTIC_VAD = {
     "interrupt_response": True,
 }
 _DETECTION_DEFAULTS = {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD}
+_WHISPER = "gpt-realtime-whisper"
 
 
 def initial_settings(session_id: str, model: str, expires_at: int) -> Settings:
@@ -53,7 +55,9 @@ def initial_settings(session_id: str, model: str, expires_at: int) -> Settings:
         "instructions": DEFAULT_INSTRUCTIONS,
         "tools": [],
         "tool_choice": "auto",
+        "parallel_tool_calls": True,
         "max_output_tokens": "inf",
+        "reasoning": None,
         "tracing": None,
         "truncation": "auto",
         "prompt": None,
@@ -70,56 +74,142 @@ def initial_settings(session_id: str, model: str, expires_at: int) -> Settings:
     }
 
 
-def updated(settings: Settings, change: Settings, *, has_spoken: bool) -> Settings:
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a session has come: what of its settings is locked.
+
+    Args:
+        has_begun: There are items, or a response was asked for: it stays the kind of session it is.
+        has_spoken: It has sent audio: the voice stays.
+        is_responding: A response is under way: the speed stays until it is done.
+    """
+
+    has_begun: bool = False
+    has_spoken: bool = False
+    is_responding: bool = False
+
+
+def updated(settings: Settings, change: Settings, progress: Progress) -> Settings:
     """Return new settings with a well-formed change applied; `settings` itself is not touched.
 
-    Omitted fields stay as they are, null and empty ones clear.
+    Omitted fields stay as they are, at every level; null and empty ones clear.
 
     Args:
         settings: The settings so far.
         change: `session` of the client's `session.update`, of the right shape.
-        has_spoken: Whether the session has sent audio: the voice is locked then.
+        progress: How far the session has come.
 
     Raises:
         ClientError: The change is not allowed now: the client's fault.
     """
-    if change.get("model", settings["model"]) != settings["model"]:
-        raise invalid(
-            "session.model",
-            f"Cannot change the model of a session. It is '{settings['model']}' since the connection was opened.",
-        )
     result = copy.deepcopy(settings)
     for name, value in change.items():
         if name != "audio":
             result[name] = copy.deepcopy(value)
     audio = change.get("audio", {})
-    result["audio"]["input"].update(_with_defaults(audio.get("input", {})))
-    result["audio"]["output"].update(_with_defaults(audio.get("output", {})))
-    if has_spoken and result["audio"]["output"]["voice"] != settings["audio"]["output"]["voice"]:
-        raise ClientError(
-            "cannot_update_voice",
-            "Cannot update a conversation's voice if assistant audio is present.",
-            "session.audio.output.voice",
-        )
-    _check_tool_choice(result)
+    _change_input(result["audio"]["input"], audio.get("input", {}))
+    _change_output(result["audio"]["output"], audio.get("output", {}))
+    _check_locked(settings, result, progress)
+    check_tool_choice(result["tool_choice"], result["tools"], "session")
+    _check_detection(result["audio"]["input"])
     return result
 
 
-def _with_defaults(change: Settings) -> Settings:
-    """Fill in what the service assumes for a turn detection and a format that say only their type."""
-    filled = copy.deepcopy(change)
-    detection = filled.get("turn_detection")
-    if detection is not None:
-        filled["turn_detection"] = {**_DETECTION_DEFAULTS[detection["type"]], **detection}
-    if filled.get("format", {}).get("type") == "audio/pcm":
-        filled["format"] = {**_PCM, **filled["format"]}
-    return filled
+def shown(settings: Settings) -> Settings:
+    """Return the session as `session.created` and `session.updated` carry it."""
+    if settings["type"] == "realtime":
+        return copy.deepcopy(settings)
+    seen = {name: settings[name] for name in ("type", "id", "expires_at", "include")}
+    sound = {"input": settings["audio"]["input"]}
+    return copy.deepcopy({**seen, "object": "realtime.transcription_session", "audio": sound})
 
 
-def _check_tool_choice(settings: Settings) -> None:
-    choice = settings["tool_choice"]
-    if not isinstance(choice, dict) or choice["type"] != "function":
+def check_tool_choice(choice: str | Settings, tools: list[Settings], where: str) -> None:
+    """Refuse a tool choice that none of the tools fits.
+
+    Args:
+        choice: The tool choice in force.
+        tools: The tools in force.
+        where: `session` or `response`, for `param`.
+
+    Raises:
+        ClientError: It names a function or an MCP server that is not among the tools: the client's fault.
+    """
+    if not isinstance(choice, dict):
         return
-    names = [tool.get("name") for tool in settings["tools"]]
-    if choice["name"] not in names:
-        raise invalid("session.tool_choice", f"Tool choice '{choice['name']}' not found in 'tools'.")
+    label = "server_label" if choice["type"] == "mcp" else "name"
+    names = [tool.get(label) for tool in tools if tool["type"] == choice["type"]]
+    if choice[label] not in names:
+        raise invalid(f"{where}.tool_choice", f"Tool choice '{choice[label]}' not found in 'tools'.")
+
+
+def _change_input(result: Settings, change: Settings) -> None:
+    for name, value in change.items():
+        if value is None or name == "format":
+            result[name] = _whole_format(value)
+        elif name == "turn_detection":
+            result[name] = _merged_detection(result[name], value)
+        elif name == "noise_reduction":
+            result[name] = _merged_reduction(result[name], value)
+        else:
+            result[name] = {**(result[name] or {}), **copy.deepcopy(value)}
+
+
+def _change_output(result: Settings, change: Settings) -> None:
+    result.update(copy.deepcopy(change))
+    result["format"] = _whole_format(result["format"])
+
+
+def _whole_format(value: Settings | None) -> Settings | None:
+    """Add the rate that the service assumes: PCM has only one."""
+    return {**_PCM, **value} if value is not None and value["type"] == "audio/pcm" else value
+
+
+def _merged_detection(current: Settings | None, change: Settings) -> Settings:
+    """Change a turn detection; one of another type starts from the service's defaults."""
+    is_same = current is not None and current["type"] == change["type"]
+    return {**(current or {} if is_same else _DETECTION_DEFAULTS[change["type"]]), **change}
+
+
+def _merged_reduction(current: Settings | None, change: Settings) -> Settings:
+    merged = {"strength": 1.0, **(current or {}), **change}
+    if "type" not in merged:
+        raise missing("session.audio.input.noise_reduction.type")
+    return merged
+
+
+def _check_locked(before: Settings, after: Settings, progress: Progress) -> None:
+    if after["model"] != before["model"]:
+        raise invalid(
+            "session.model",
+            f"Cannot change the model of a session. It is '{before['model']}' since the connection was opened.",
+        )
+    if progress.has_begun and after["type"] != before["type"]:
+        raise invalid("session.type", f"Cannot change the type of a '{before['type']}' session in use.")
+    if before["tracing"] is not None and after["tracing"] != before["tracing"]:
+        raise invalid("session.tracing", "Cannot change the tracing of a session once it is enabled.")
+    old, new = before["audio"]["output"], after["audio"]["output"]
+    if progress.has_spoken and new["voice"] != old["voice"]:
+        raise voice_is_locked("session")
+    if progress.is_responding and new["speed"] != old["speed"]:
+        raise invalid(
+            "session.audio.output.speed", "Cannot change the speed while a response is in progress."
+        )
+
+
+def voice_is_locked(where: str) -> ClientError:
+    """Return the error for a change of the voice after the first audio, in a `session` or `response`."""
+    return ClientError(
+        "cannot_update_voice",
+        "Cannot update a conversation's voice if assistant audio is present.",
+        f"{where}.audio.output.voice",
+    )
+
+
+def _check_detection(sound: Settings) -> None:
+    transcription = sound["transcription"] or {}
+    if transcription.get("model") == _WHISPER and sound["turn_detection"] is not None:
+        raise invalid(
+            "session.audio.input.turn_detection",
+            f"Turn detection is not supported with '{_WHISPER}': it must be null.",
+        )

@@ -6,10 +6,12 @@ names the path. Shapes are combined into the tables of `protocol_shapes`.
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .client_error import ClientError, invalid, missing, unknown
+from .client_error import ClientError, invalid, missing, mistyped, unknown
 
 Shape = Callable[[Any, str], None]
 
@@ -29,7 +31,7 @@ def _name_of(value: object) -> str:
 
 
 def _wrong_type(value: object, path: str, expected: str) -> ClientError:
-    return invalid(
+    return mistyped(
         path, f"Invalid type for '{path}': expected {expected}, but got {_name_of(value)} instead."
     )
 
@@ -80,6 +82,19 @@ def text(min_length: int = 0, max_length: int | None = None) -> Shape:
                 f"but got a string with length {len(value)} instead.",
                 path,
             )
+
+    return check
+
+
+def base64_bytes(max_length: int) -> Shape:
+    """Accept a string that is base64, of a length within bounds."""
+
+    def check(value: object, path: str) -> None:
+        text(0, max_length)(value, path)
+        try:
+            base64.b64decode(str(value), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise invalid(path, f"Invalid '{path}'. Expected base64-encoded bytes.") from error
 
     return check
 

@@ -125,7 +125,7 @@ def test_null_switches_detection_off_and_empty_clears(simulate, connected):
             "session.output_modalities[0]",
         ),
         ({"type": "realtime", "max_output_tokens": 5000}, "invalid_value", "session.max_output_tokens"),
-        ({"type": "realtime", "instructions": 5}, "invalid_value", "session.instructions"),
+        ({"type": "realtime", "instructions": 5}, "invalid_type", "session.instructions"),
         ({"type": "realtime", "model": "another"}, "invalid_value", "session.model"),
         (
             {"type": "realtime", "tools": [{"type": "function"}]},
@@ -652,8 +652,8 @@ def test_a_response_may_override_the_session(simulate, connected):
         (b"{}", "invalid_event", None, None),
         ("{}", "missing_required_parameter", "type", None),
         ('{"type": "nonsense", "event_id": "e1"}', "invalid_value", "type", "e1"),
-        ('{"type": 5}', "invalid_value", "type", None),
-        ('{"type": "response.create", "event_id": 7}', "invalid_value", "event_id", None),
+        ('{"type": 5}', "invalid_type", "type", None),
+        ('{"type": "response.create", "event_id": 7}', "invalid_type", "event_id", None),
         ('{"type": "session.update"}', "missing_required_parameter", "session", None),
         ('{"type": "response.create", "extra": 1, "event_id": "e2"}', "unknown_parameter", "extra", "e2"),
         (
@@ -664,7 +664,7 @@ def test_a_response_may_override_the_session(simulate, connected):
         ),
         (
             '{"type": "response.create", "response": {"metadata": {"k": 1}}}',
-            "invalid_value",
+            "invalid_type",
             "response.metadata.k",
             None,
         ),
