@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
@@ -22,11 +22,13 @@ from .ids import Event
 from .response_run import ResponseRun
 from .session_core import Abandon, Effect, Send, SessionCore, Start
 from .steps import Hold, Latch, Pause
-from .wire_log import WireLog, type_of
+from .wire_log import Direction
 
 _OUTBOX_LIMIT = 256
 _TURN = 32
 """Bursts that a response sends before the other tasks get their turn."""
+
+Note = Callable[[Direction, str | bytes], None]
 
 
 class _Close:
@@ -37,26 +39,30 @@ class _Close:
         self.reason = reason
 
 
+class _Drop:
+    __slots__ = ()
+
+
 class Connection:
     """A session with its socket and tasks.
 
     Args:
         number: Which connection of the simulator it is, from 1.
         websocket: Open.
-        wire: Where frames are recorded.
+        note: Called with each frame and its direction.
         core: The session; None for a client that is only told why it is refused.
         brain: What answers.
     """
 
     def __init__(
-        self, number: int, websocket: ServerConnection, wire: WireLog, core: SessionCore | None, brain: Brain
+        self, number: int, websocket: ServerConnection, note: Note, core: SessionCore | None, brain: Brain
     ) -> None:
         self.number = number
         self._websocket = websocket
-        self._wire = wire
+        self._note = note
         self._core = core
         self._brain = brain
-        self._outbox: asyncio.Queue[str | bytes | _Close] = asyncio.Queue()
+        self._outbox: asyncio.Queue[str | bytes | _Close | _Drop] = asyncio.Queue()
         self._room = asyncio.Event()
         self._room.set()
         self._playing: dict[str, asyncio.Task[None]] = {}
@@ -88,6 +94,10 @@ class Connection:
         """Close behind what is queued."""
         self._outbox.put_nowait(_Close(code, reason))
 
+    def drop(self) -> None:
+        """End the TCP connection behind what is queued, without a CLOSE."""
+        self._outbox.put_nowait(_Drop())
+
     def refuse(self, refusal: Refusal) -> None:
         """Tell the client why it is not served, and close."""
         error = ClientError(refusal.code, refusal.message)
@@ -115,7 +125,7 @@ class Connection:
         try:
             while True:
                 frame = await self._websocket.recv()
-                self._wire.note_frame("sent", self.number, type_of(frame), frame)
+                self._note("sent", frame)
                 if self._core is not None:
                     self._perform(self._core.receive(frame))
                 await self._room.wait()
@@ -131,7 +141,10 @@ class Connection:
                 if isinstance(entry, _Close):
                     await self._websocket.close(entry.code, entry.reason)
                     return
-                self._wire.note_frame("received", self.number, type_of(entry), entry)
+                if isinstance(entry, _Drop):
+                    self._websocket.transport.close()
+                    return
+                self._note("received", entry)
                 await self._websocket.send(entry)
         except ConnectionClosed:
             return

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Self
 
 import msgspec
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -25,14 +27,20 @@ from .connection import Connection
 from .ids import Ids
 from .line import Line, Lines
 from .loop_thread import LoopThread
+from .recording import Recording
 from .rule_brain import RuleBrain
 from .session_core import SessionCore
-from .wire_log import Closed, Handshake, WireLog
+from .wire_log import Closed, Direction, Handshake, WireLog, type_of
 
-_logger = logging.getLogger("trunkline.gateway")
+_logger = logging.getLogger("trunkline.gateway.simulator")
+# At DEBUG, websockets would log headers, and the key with them; a client that is no client is no incident.
+_logger.setLevel(logging.INFO)
+_logger.addFilter(lambda record: record.msg != "opening handshake failed")
 _PATH = "/v1/realtime"
 _MAX_FRAME_BYTES = 32 * 1024 * 1024
 _CLOSE_GRACE_S = 0.5
+_BACKLOG = 1024
+"""Clients that may ask for a connection at the same moment; one too many would wait a second and ask again."""
 _ABNORMAL = 1006
 
 
@@ -58,6 +66,8 @@ class Simulator:
         log_limit: How many frames `wire` keeps; 0 keeps none.
         ssl_context: Serves `wss://` with it.
         allow_remote: Allow a host other than loopback; needs an `api_key`.
+        record: A file for both directions of all connections, as lines of JSON (see `recording`). It is emptied at each
+            start.
 
     Raises:
         ValueError: A host other than loopback without `allow_remote` and `api_key`: the caller's fault.
@@ -80,6 +90,7 @@ class Simulator:
         log_limit: int = 100_000,
         ssl_context: ssl.SSLContext | None = None,
         allow_remote: bool = False,
+        record: str | os.PathLike[str] | None = None,
     ) -> None:
         if not _is_loopback(host) and not (allow_remote and api_key):
             raise ValueError(
@@ -98,6 +109,8 @@ class Simulator:
         self._session_max_age_s = session_max_age_s
         self._ping_interval_s = ping_interval_s
         self._ssl_context = ssl_context
+        self._record = record
+        self._recording: Recording | None = None
         self._lines = Lines()
         self._live: dict[int, Connection] = {}
         self._n_accepted = 0
@@ -112,7 +125,7 @@ class Simulator:
 
         Raises:
             RuntimeError: It runs already: the caller's fault.
-            OSError: The port cannot be had.
+            OSError: The port cannot be had, or the file to record to.
         """
         self._thread.start(self._serve)
         return self
@@ -184,6 +197,10 @@ class Simulator:
         """Reset all TCP connections: no CLOSE, nothing flushed."""
         self._on_each(lambda connection: connection.reset())
 
+    def drop_all(self) -> None:
+        """End all TCP connections behind what is already queued, without a CLOSE, as the service often does."""
+        self._on_each(lambda connection: connection.drop())
+
     def mute(self, *, future: bool = False) -> None:
         """Go on reading all connections, but answer nothing on them any more: no event, no pong, not even CLOSE.
 
@@ -231,16 +248,18 @@ class Simulator:
             close_timeout=_CLOSE_GRACE_S,
             logger=_logger,
             ssl=self._ssl_context,
+            backlog=_BACKLOG,
         )
-        self._bound_port = server.sockets[0].getsockname()[1]
-        ready()
-        await stopping.wait()
-        server.close()
-        closed = asyncio.ensure_future(server.wait_closed())
-        await asyncio.wait([closed], timeout=_CLOSE_GRACE_S)
-        # Mute, stalled and half-open clients do not answer the CLOSE.
-        lines.abort()
-        await closed
+        try:
+            if self._record is not None:
+                self._recording = Recording(self._record)
+            self._bound_port = server.sockets[0].getsockname()[1]
+            ready()
+            await stopping.wait()
+        finally:
+            await _end(server, lines)
+            if self._recording is not None:
+                self._recording.close()
 
     def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
         status = self.refuse_status if is_realtime_path(request.path) else 404
@@ -264,7 +283,7 @@ class Simulator:
         self.wire.note_handshake(Handshake(number, request.path, headers))
         verdict = self._admit(request.path, headers)
         core = self._new_core(verdict.model) if isinstance(verdict, Admitted) else None
-        connection = Connection(number, websocket, self.wire, core, self._brain)
+        connection = Connection(number, websocket, partial(self._note_frame, number), core, self._brain)
         if isinstance(verdict, Refusal):
             connection.refuse(verdict)
         expiry = asyncio.get_running_loop().call_later(
@@ -288,6 +307,11 @@ class Simulator:
         expires_at = int(time.time() + self._session_max_age_s)
         return SessionCore(Ids(Random()), model, expires_at, self._delta_interval_s)
 
+    def _note_frame(self, number: int, direction: Direction, frame: str | bytes) -> None:
+        self.wire.note_frame(direction, number, type_of(frame), frame)
+        if self._recording is not None:
+            self._recording.note_frame(direction, number, frame)
+
     def _note_live(self, number: int, connection: Connection | None) -> None:
         with self._changed:
             if connection is None:
@@ -295,6 +319,15 @@ class Simulator:
             else:
                 self._live[number] = connection
             self._changed.notify_all()
+
+
+async def _end(server: Server, lines: Lines) -> None:
+    server.close()
+    closed = asyncio.ensure_future(server.wait_closed())
+    await asyncio.wait([closed], timeout=_CLOSE_GRACE_S)
+    # Mute, stalled and half-open clients do not answer the CLOSE.
+    lines.abort()
+    await closed
 
 
 def _is_loopback(host: str) -> bool:
