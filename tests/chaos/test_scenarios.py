@@ -20,7 +20,6 @@ from trunkline.supervision import (
     AlreadyPresent,
     ChildSpec,
     DeleteChild,
-    Down,
     DynamicSupervisor,
     Exit,
     GenServer,
@@ -693,17 +692,3 @@ def test_20_a_supervisor_that_dies_takes_its_children_along_and_is_restarted_emp
     assert [house.broker.actor_urn, house.workers.actor_urn] == urns
     assert house.broker.is_alive()
     assert call(house.open_session(directory), "hello", PATIENCE_S) == "hello"
-
-
-def test_messages_sent_before_the_end_precede_down(probe):
-    class Talker(GenServer):
-        def on_receive(self, message):
-            for n in range(100):
-                probe.ref.tell(n)
-            raise message
-
-    talker = Talker.start()
-    probe.watch(talker)
-    cast(talker, ValueError("bug"))
-    probe.expect(Down, PATIENCE_S)
-    assert probe.received[:100] == list(range(100))
