@@ -40,6 +40,7 @@ __all__ = ["Supervising"]
 class Supervising(GenServer):
     """The part of a supervisor that does not depend on how its children are kept. Use Supervisor or DynamicSupervisor."""
 
+    use_daemon_thread: ClassVar[bool] = False  # of a root: a supervisor's children are given daemon threads
     _is_supervisor: ClassVar[bool] = True
     _caller_errors = (CallerError, SupervisionError)
 

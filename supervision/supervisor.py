@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import pykka
 
@@ -72,8 +72,6 @@ class Supervisor(Supervising):
 
     Source: supervisor(3).
     """
-
-    use_daemon_thread: ClassVar[bool] = False
 
     def __init__(
         self,
