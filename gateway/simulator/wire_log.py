@@ -14,20 +14,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from .field_match import wanted_fields
+from .wire_events import WireEvent, WireEvents
+from .wire_excerpt import excerpt
+
+__all__ = ["Closed", "Direction", "Handshake", "WireEvent", "WireEvents", "WireLog", "type_of"]
+
 Direction = Literal["sent", "received"]
-
-
-class WireEvent(dict[str, Any]):
-    """One frame as the dictionary it parses to, with the number of its connection.
-
-    Args:
-        fields: The event; a frame that is not a JSON object is `{"type": None, "frame": <as it was>}`.
-        connection: 1 for the first connection that the simulator accepted, and so on.
-    """
-
-    def __init__(self, fields: Mapping[str, Any], connection: int) -> None:
-        super().__init__(fields)
-        self.connection = connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +52,15 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
+    position: int
     direction: Direction
     connection: int
     type: str | None
     frame: str | bytes
+
+    def parsed(self) -> Mapping[str, Any]:
+        """Return the event."""
+        return _parsed(self.frame)
 
 
 class WireLog:
@@ -70,38 +68,58 @@ class WireLog:
 
     Args:
         limit: How many frames are kept; 0 keeps none (for load tests).
+
+    Attributes:
+        timeout_s: Seconds that a wait takes at most where it does not say; may be set at any time.
     """
 
     def __init__(self, limit: int = 100_000) -> None:
+        self.timeout_s = 5.0
+        self._n_frames = 0
         self._changed = threading.Condition()
         self._frames: deque[_Frame] = deque(maxlen=limit)
         self._counts: Counter[tuple[Direction, str | None]] = Counter()
         self._handshakes: deque[Handshake] = deque(maxlen=limit)
         self._closed: deque[Closed] = deque(maxlen=limit)
 
-    def sent(self, type: str | None = None, connection: int | None = None) -> list[WireEvent]:
+    def sent(self, type: str | None = None, connection: int | None = None) -> WireEvents:
         """Return what clients sent, oldest first; of one type or connection only, if given."""
         return self._select("sent", type, connection)
 
-    def received(self, type: str | None = None, connection: int | None = None) -> list[WireEvent]:
+    def received(self, type: str | None = None, connection: int | None = None) -> WireEvents:
         """Return what the simulator sent, oldest first; of one type or connection only, if given."""
         return self._select("received", type, connection)
 
-    def wait_sent(self, type: str, count: int = 1, timeout_s: float = 5.0) -> list[WireEvent]:
+    def wait_sent(
+        self, type: str, count: int = 1, timeout_s: float | None = None, **paths: Any
+    ) -> WireEvents:
         """Block until clients have sent `count` events of this type, and return them all.
 
-        Raises:
-            TimeoutError: They did not within `timeout_s`; the text lists what did come.
-        """
-        return self._wait("sent", type, count, timeout_s)
-
-    def wait_received(self, type: str, count: int = 1, timeout_s: float = 5.0) -> list[WireEvent]:
-        """Block until the simulator has sent `count` events of this type, and return them all.
+        Args:
+            type: Of the events.
+            count: How many there have to be.
+            timeout_s: Seconds to wait at most; None: the log's `timeout_s`.
+            paths: Fields that they must have, as in `expect`: `item__role="user"`.
 
         Raises:
-            TimeoutError: It did not within `timeout_s`; the text lists what it did send.
+            TimeoutError: They did not in time; the text says what did come.
         """
-        return self._wait("received", type, count, timeout_s)
+        return self._wait("sent", type, count, timeout_s, paths)
+
+    def wait_received(
+        self, type: str, count: int = 1, timeout_s: float | None = None, **paths: Any
+    ) -> WireEvents:
+        """Block until the simulator has sent `count` events of this type, and return them all; as `wait_sent`.
+
+        Raises:
+            TimeoutError: It did not in time; the text says what it did send.
+        """
+        return self._wait("received", type, count, timeout_s, paths)
+
+    def excerpt(self) -> str:
+        """Return the newest of what is kept as lines for people, oldest first."""
+        with self._changed:
+            return excerpt(tuple(self._frames))
 
     def handshakes(self) -> list[Handshake]:
         """Return the upgrades asked for, oldest first."""
@@ -113,11 +131,11 @@ class WireLog:
         with self._changed:
             return list(self._closed)
 
-    def wait_closed(self, count: int = 1, timeout_s: float = 5.0) -> list[Closed]:
+    def wait_closed(self, count: int = 1, timeout_s: float | None = None) -> list[Closed]:
         """Block until `count` connections have ended, and return them all.
 
         Raises:
-            TimeoutError: They did not within `timeout_s`.
+            TimeoutError: They did not within `timeout_s` (None: the log's).
         """
         with self._changed:
             self._wait_until(lambda: len(self._closed) >= count, timeout_s, f"{count} connections to end")
@@ -126,7 +144,8 @@ class WireLog:
     def note_frame(self, direction: Direction, connection: int, type: str | None, frame: str | bytes) -> None:
         """Record a frame; called by the simulator."""
         with self._changed:
-            self._frames.append(_Frame(direction, connection, type, frame))
+            self._n_frames += 1
+            self._frames.append(_Frame(self._n_frames, direction, connection, type, frame))
             self._counts[direction, type] += 1
             self._changed.notify_all()
 
@@ -142,31 +161,58 @@ class WireLog:
             self._closed.append(closed)
             self._changed.notify_all()
 
-    def _select(self, direction: Direction, type_: str | None, connection: int | None) -> list[WireEvent]:
+    def _select(self, direction: Direction, type_: str | None, connection: int | None) -> WireEvents:
         with self._changed:
-            chosen = [
+            frames = tuple(self._frames)
+        chosen = [
+            WireEvent(frame.parsed(), frame.connection, frame.position)
+            for frame in frames
+            if frame.direction == direction
+            and (type_ is None or frame.type == type_)
+            and (connection is None or frame.connection == connection)
+        ]
+        what = f"{direction} {type_ or 'anything'}"
+        return WireEvents(
+            chosen, what if connection is None else f"{what} on connection {connection}", frames
+        )
+
+    def _wait(
+        self,
+        direction: Direction,
+        type_: str,
+        count: int,
+        timeout_s: float | None,
+        paths: Mapping[str, Any],
+    ) -> WireEvents:
+        wanted = wanted_fields({}, paths)
+
+        def reached() -> bool:
+            if not paths:
+                return self._counts[direction, type_] >= count
+            found = (
                 frame
                 for frame in self._frames
-                if frame.direction == direction
-                and (type_ is None or frame.type == type_)
-                and (connection is None or frame.connection == connection)
-            ]
-        return [WireEvent(_parsed(frame.frame), frame.connection) for frame in chosen]
-
-    def _wait(self, direction: Direction, type_: str, count: int, timeout_s: float) -> list[WireEvent]:
-        with self._changed:
-            self._wait_until(
-                lambda: self._counts[direction, type_] >= count, timeout_s, f"{count} x {type_} {direction}"
+                if frame.direction == direction and frame.type == type_ and wanted.matches(frame.parsed())
             )
-        return self._select(direction, type_, None)
+            return sum(1 for _ in found) >= count
 
-    def _wait_until(self, reached: Callable[[], bool], timeout_s: float, wanted: str) -> None:
-        deadline = time.monotonic() + timeout_s
+        what = f"{count} x {type_} {direction}"
+        with self._changed:
+            self._wait_until(reached, timeout_s, f"{what} with {wanted}" if paths else what)
+        events = self._select(direction, type_, None)
+        return events.with_fields(**paths) if paths else events
+
+    def _wait_until(self, reached: Callable[[], bool], timeout_s: float | None, wanted: str) -> None:
+        limit_s = self.timeout_s if timeout_s is None else timeout_s
+        deadline = time.monotonic() + limit_s
         while not reached():
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 seen = ", ".join(f"{n} x {kind} {way}" for (way, kind), n in self._counts.items())
-                raise TimeoutError(f"waited {timeout_s} s for {wanted}; the wire saw: {seen or 'nothing'}")
+                raise TimeoutError(
+                    f"waited {limit_s} s for {wanted}; the wire saw: {seen or 'nothing'}\n"
+                    f"{excerpt(tuple(self._frames))}"
+                )
             self._changed.wait(remaining)
 
 
