@@ -132,7 +132,7 @@ def children_of_a_supervisor(count: int) -> tuple[float, float]:
 
 
 def plain_actors(count: int) -> tuple[float, float]:
-    """Return the same for plain actors that nobody supervises: pykka's own registry is a list, too."""
+    """Return the same for plain actors that nobody supervises: their registry is a list that is searched for each end."""
     began = time.perf_counter()
     refs = [PlainEcho.start() for _ in range(count)]
     for future in [ref.ask(None, block=False) for ref in refs]:
@@ -144,9 +144,32 @@ def plain_actors(count: int) -> tuple[float, float]:
     return (running - began) / count * 1e6, (stopped - running) / count * 1e6
 
 
+def bare_threads(count: int) -> tuple[float, float]:
+    """Return the same for threads that do nothing but wait and end: what the machine itself takes for this many."""
+    gates = [threading.Lock() for _ in range(count)]
+    ended = [threading.Event() for _ in range(count)]
+
+    def wait(number: int) -> None:
+        gates[number].acquire()
+        ended[number].set()
+
+    for gate in gates:
+        gate.acquire()
+    began = time.perf_counter()
+    for number in range(count):
+        threading.Thread(target=wait, args=(number,), daemon=True).start()
+    running = time.perf_counter()
+    for gate in gates:
+        gate.release()
+    for event in ended:
+        event.wait(PATIENCE_S)
+    stopped = time.perf_counter()
+    return (running - began) / count * 1e6, (stopped - running) / count * 1e6
+
+
 def children(scale: float, repeats: int) -> dict[str, dict[str, float]]:
-    sizes = [max(10, round(size * scale)) for size in (500, 1000, 2000)]
-    variants = {"dynamic": children_of_a_supervisor, "plain": plain_actors}
+    sizes = [max(10, round(size * scale)) for size in (500, 1000, 2000, 4000)]
+    variants = {"dynamic": children_of_a_supervisor, "plain": plain_actors, "threads": bare_threads}
     seen: dict[tuple[str, int], list[tuple[float, float]]] = {}
     children_of_a_supervisor(sizes[0])
     for _ in range(repeats):
@@ -313,10 +336,16 @@ def table(found: dict[str, Any]) -> str:
     lines += [
         f"  {name:<42}{row['p50']:>10.0f}{row['p99']:>10.0f}" for name, row in found["restart_us"].items()
     ]
-    lines += ["", f"{'us per child':<34}{'dynamic: start':>20}{'stop':>10}{'plain: start':>20}{'stop':>10}"]
     lines += [
-        f"  {f'{count} at once':<32}{row['dynamic_start_us']:>20.0f}{row['dynamic_stop_us']:>10.0f}"
-        f"{row['plain_start_us']:>20.0f}{row['plain_stop_us']:>10.0f}"
+        "",
+        f"{'us per child':<24}{'dynamic: start':>16}{'stop':>8}{'plain: start':>16}{'stop':>8}{'threads: start':>16}{'stop':>8}",
+    ]
+    lines += [
+        f"  {f'{count} at once':<22}"
+        + "".join(
+            f"{row[f'{name}_start_us']:>16.0f}{row[f'{name}_stop_us']:>8.0f}"
+            for name in ("dynamic", "plain", "threads")
+        )
         for count, row in found["children"].items()
     ]
     lines += ["", f"{'us per message (x = times plain pykka)':<44}{'ask':>18}{'tell':>18}"]

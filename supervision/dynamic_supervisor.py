@@ -20,6 +20,7 @@ from .errors import InvalidSpec, MaxChildren, NotFound, StartError, StartTimeout
 from .launching import Incarnation, launch, reason_of
 from .policy import State, Verdict, after_exit, is_reported
 from .reasons import IGNORE, NORMAL, SHUTDOWN, Exit, ExitReason
+from .registry_order import make_oldest
 from .replies import Reply
 from .reports import OnReport
 from .requests import RESTARTING, ChildInfo
@@ -354,6 +355,7 @@ class DynamicSupervisor(Supervising):
     def _wind_down(self, reason: ExitReason) -> None:
         children = list(self._children.values())
         running = [(child.incarnation, child.spec) for child in children if child.incarnation is not None]
+        make_oldest([incarnation.ref for incarnation, _ in running])
         end_together(running, self._bell, brutally=self._life.killed)
         for child in children:
             incarnation = child.incarnation
