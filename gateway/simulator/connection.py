@@ -16,13 +16,13 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from .admission import Refusal
-from .brains import Brain
+from .brains import Brain, asked, brain_for, observer_of
 from .client_error import ClientError
 from .ids import Event
 from .response_run import ResponseRun
-from .session_core import Abandon, Effect, Send, SessionCore, Start
+from .session_core import Abandon, Effect, Reply, Send, SessionCore, Start
 from .steps import Hold, Latch, Pause
-from .wire_log import Direction
+from .wire_log import Direction, parsed
 
 _OUTBOX_LIMIT = 256
 _TURN = 32
@@ -61,7 +61,9 @@ class Connection:
         self._websocket = websocket
         self._note = note
         self._core = core
-        self._brain = brain
+        # Who is only told why it is refused, no brain hears of.
+        self._brain = brain if core is None else brain_for(brain, number)
+        self._observe = observer_of(self._brain)
         self._outbox: asyncio.Queue[str | bytes | _Close | _Drop] = asyncio.Queue()
         self._room = asyncio.Event()
         self._room.set()
@@ -127,6 +129,8 @@ class Connection:
                 frame = await self._websocket.recv()
                 self._note("sent", frame)
                 if self._core is not None:
+                    if self._observe is not None:
+                        self._observe(parsed(frame))
                     self._perform(self._core.receive(frame))
                 await self._room.wait()
         except ConnectionClosed:
@@ -158,16 +162,18 @@ class Connection:
                 case Send(event=event):
                     self.send(event)
                 case Start(run=run):
-                    self._playing[run.id] = asyncio.create_task(self._play(run), name=run.id)
+                    # Asked now, not by the task: a brain hears of a response and of client events in the wire's order.
+                    reply = asked(self._brain, run.conversation)
+                    self._playing[run.id] = asyncio.create_task(self._play(run, reply), name=run.id)
                 case Abandon(response_id=response_id):
                     task = self._playing.pop(response_id, None)
                     if task is not None:
                         task.cancel()
 
-    async def _play(self, run: ResponseRun) -> None:
+    async def _play(self, run: ResponseRun, reply: Reply) -> None:
         assert self._core is not None
         n_bursts = 0
-        for action in self._core.play(run, self._brain.reply):
+        for action in self._core.play(run, reply):
             match action:
                 case Pause(seconds=seconds):
                     await asyncio.sleep(seconds)

@@ -18,7 +18,7 @@ from .field_match import wanted_fields
 from .wire_events import WireEvent, WireEvents
 from .wire_excerpt import excerpt
 
-__all__ = ["Closed", "Direction", "Handshake", "WireEvent", "WireEvents", "WireLog", "type_of"]
+__all__ = ["Closed", "Direction", "Handshake", "WireEvent", "WireEvents", "WireLog", "parsed", "type_of"]
 
 Direction = Literal["sent", "received"]
 
@@ -60,7 +60,7 @@ class _Frame:
 
     def parsed(self) -> Mapping[str, Any]:
         """Return the event."""
-        return _parsed(self.frame)
+        return parsed(self.frame)
 
 
 class WireLog:
@@ -218,11 +218,12 @@ class WireLog:
 
 def type_of(frame: str | bytes) -> str | None:
     """Return the `type` of a frame, or None if it has none."""
-    kind = _parsed(frame).get("type")
+    kind = parsed(frame).get("type")
     return kind if isinstance(kind, str) else None
 
 
-def _parsed(frame: str | bytes) -> Mapping[str, Any]:
+def parsed(frame: str | bytes) -> Mapping[str, Any]:
+    """Return the event of a frame, or `{"type": None, "frame": frame}` if it is no JSON object."""
     if isinstance(frame, str):
         try:
             value = msgspec.json.decode(frame)
