@@ -39,6 +39,8 @@ class Conversation:
         session_id: The session's id.
         response_id: The id of the response to answer.
         out_of_band: Whether the response stays outside the conversation (`conversation: "none"`).
+        model: The session's model.
+        parallel_tool_calls: Whether several tools may be called; if not, only the first call is sent.
     """
 
     items: Sequence[Item]
@@ -51,6 +53,7 @@ class Conversation:
     response_id: str = ""
     out_of_band: bool = False
     model: str = field(default="")
+    parallel_tool_calls: bool = True
 
     @property
     def user_texts(self) -> list[str]:

@@ -19,12 +19,13 @@ class ItemList:
     Source: protocol events `conversation.item.create`, `.retrieve`, `.delete`.
     """
 
-    __slots__ = ("_by_id", "_order", "_spoken_ms")
+    __slots__ = ("_by_id", "_cut", "_order", "_spoken_ms")
 
     def __init__(self) -> None:
         self._order: list[str] = []
         self._by_id: dict[str, Item] = {}
         self._spoken_ms: dict[str, int] = {}
+        self._cut: set[str] = set()
 
     def __iter__(self) -> Iterator[Item]:
         return (self._by_id[item_id] for item_id in self._order)
@@ -74,6 +75,12 @@ class ItemList:
         del self._by_id[item_id]
         self._order.remove(item_id)
         self._spoken_ms.pop(item_id, None)
+        self._cut.discard(item_id)
+
+    def has_approval_request(self, request_id: str) -> bool:
+        """Tell whether an MCP approval request with this id is in the conversation."""
+        item = self._by_id.get(request_id)
+        return item is not None and item.get("type") == "mcp_approval_request"
 
     def has_call(self, call_id: str) -> bool:
         """Tell whether a function call with this `call_id` is in the conversation."""
@@ -99,23 +106,35 @@ class ItemList:
             ClientError: No such item, no assistant audio, or more than it holds: the client's fault.
         """
         item = self.get(item_id, "item_truncate_invalid_item_id")
-        part = _audio_part(item, content_index)
+        part = _audio_part(item)
+        if content_index != 0:
+            raise invalid("content_index", f"Invalid content index {content_index}: the audio is at 0.")
         spoken_ms = self._spoken_ms.get(item_id, 0)
         if audio_end_ms > spoken_ms:
             raise invalid(
                 "audio_end_ms", f"Audio content of {spoken_ms}ms is already shorter than {audio_end_ms}ms"
             )
         self._spoken_ms[item_id] = int(audio_end_ms)
+        self._cut.add(item_id)
         part.pop("transcript", None)
 
+    def is_cut(self, item_id: str) -> bool:
+        """Tell whether the item's audio was truncated: its transcript is gone then."""
+        return item_id in self._cut
+
+    def sound_ms(self, item_id: str | None) -> int:
+        """Return how much of an assistant message was spoken and not truncated."""
+        return self._spoken_ms.get(item_id or "", 0)
+
     def note_speech(self, item_id: str, spoken_ms: int) -> None:
-        """Remember how much of an assistant message was spoken, for `truncate`."""
-        self._spoken_ms[item_id] = spoken_ms
+        """Remember how much of an assistant message was spoken, for `truncate`; one that was cut stays so."""
+        if item_id not in self._cut:
+            self._spoken_ms[item_id] = spoken_ms
 
 
-def _audio_part(item: Item, content_index: int) -> dict[str, Any]:
+def _audio_part(item: Item) -> dict[str, Any]:
     content: list[dict[str, Any]] = item.get("content") or []
-    part = content[content_index] if content_index < len(content) else {}
+    part = content[0] if content else {}
     if part.get("type") != "output_audio":
         raise ClientError(
             "unsupported_content_type", "Only model output audio messages can be truncated", "item_id"

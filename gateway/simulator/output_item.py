@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import copy
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from .ids import Event, Ids
 from .item_list import Item, ItemList
@@ -38,7 +38,13 @@ class Place:
 
 
 class Body(Protocol):
-    """What differs between a text message, a spoken one and a function call."""
+    """What differs between a text message, a spoken one, and calls.
+
+    `has_status` tells whether the item shows `object` and `status`; `prefix` is that of its id.
+    """
+
+    has_status: ClassVar[bool]
+    prefix: ClassVar[str]
 
     def skeleton(self) -> dict[str, Any]:
         """Return the item's members as far as they are known now."""
@@ -52,19 +58,22 @@ class Body(Protocol):
         """Return the events of one more delta."""
         ...
 
-    def finish(self, place: Place) -> list[Event]:
-        """Return the events that close the part, complete or not."""
+    def finish(self, place: Place, status: str) -> list[Event]:
+        """Return the events that close the part; `status` is what the item ends with."""
         ...
 
 
-def _obfuscation(ids: Ids, delta: str) -> str:
-    # Pads the event so that its size does not give the text away, as the service does.
+def obfuscation(ids: Ids, delta: str) -> str:
+    """Return letters that pad an event, as the service does: its size must not give the text away."""
     return ids.letters(_OBFUSCATION_STEP - len(delta) % _OBFUSCATION_STEP)
 
 
 @dataclass(slots=True)
 class TextBody:
     """An assistant message in text."""
+
+    has_status: ClassVar[bool] = True
+    prefix: ClassVar[str] = "item"
 
     text: str = ""
 
@@ -81,10 +90,10 @@ class TextBody:
     def chunk(self, place: Place, text: str) -> list[Event]:
         """Send one delta of text."""
         self.text += text
-        padding = _obfuscation(place.ids, text)
+        padding = obfuscation(place.ids, text)
         return [place.event("response.output_text.delta", content_index=0, delta=text, obfuscation=padding)]
 
-    def finish(self, place: Place) -> list[Event]:
+    def finish(self, place: Place, status: str) -> list[Event]:
         """Close the text part."""
         part = {"type": "text", "text": self.text}
         return [
@@ -101,6 +110,9 @@ class AudioBody:
         format: The wire name of the audio format.
         word_ms: Milliseconds of sound per delta.
     """
+
+    has_status: ClassVar[bool] = True
+    prefix: ClassVar[str] = "item"
 
     format: str
     word_ms: int
@@ -122,7 +134,7 @@ class AudioBody:
         self.transcript += text
         self.spoken_ms += self.word_ms
         sound = base64.b64encode(word_tone(text.strip(), self.word_ms, self.format)).decode()
-        padding = _obfuscation(place.ids, text)
+        padding = obfuscation(place.ids, text)
         return [
             place.event(
                 "response.output_audio_transcript.delta", content_index=0, delta=text, obfuscation=padding
@@ -130,7 +142,7 @@ class AudioBody:
             place.event("response.output_audio.delta", content_index=0, delta=sound),
         ]
 
-    def finish(self, place: Place) -> list[Event]:
+    def finish(self, place: Place, status: str) -> list[Event]:
         """Close the audio part."""
         part = {"type": "audio", "transcript": self.transcript}
         return [
@@ -143,6 +155,9 @@ class AudioBody:
 @dataclass(slots=True)
 class CallBody:
     """A function call, its arguments streamed."""
+
+    has_status: ClassVar[bool] = True
+    prefix: ClassVar[str] = "item"
 
     name: str
     call_id: str
@@ -164,7 +179,7 @@ class CallBody:
     def chunk(self, place: Place, text: str) -> list[Event]:
         """Send one delta of the arguments."""
         self.arguments += text
-        padding = _obfuscation(place.ids, text)
+        padding = obfuscation(place.ids, text)
         return [
             place.event(
                 "response.function_call_arguments.delta",
@@ -174,7 +189,7 @@ class CallBody:
             )
         ]
 
-    def finish(self, place: Place) -> list[Event]:
+    def finish(self, place: Place, status: str) -> list[Event]:
         """Close the arguments; sent for a cut call too, so it does not mean that they are complete."""
         return [
             place.event(
@@ -205,7 +220,7 @@ class OutputItem:
 
     def begin(self) -> list[Event]:
         """Announce the item, put it into the conversation, open its part."""
-        self.item.update(self._now("in_progress"))
+        self._renew("in_progress")
         events = [self._output("response.output_item.added")]
         if self.items is not None:
             self._previous = self.items.insert(self.item, None)
@@ -214,25 +229,28 @@ class OutputItem:
 
     def chunk(self, text: str) -> list[Event]:
         """Stream one delta."""
-        return self.body.chunk(self.place, text)
+        events = self.body.chunk(self.place, text)
+        self._renew("in_progress")
+        return events
 
     def finish(self, status: str) -> list[Event]:
         """Close the part and the item, which ends with this status (`completed` or `incomplete`)."""
-        events = self.body.finish(self.place)
-        self.item.update(self._now(status))
+        events = self.body.finish(self.place, status)
+        self._renew(status)
         if self.items is not None:
-            if isinstance(self.body, AudioBody):
-                self.items.note_speech(self.place.item_id, self.body.spoken_ms)
             events.append(self._conversation("conversation.item.done"))
         return [*events, self._output("response.output_item.done")]
 
-    def _now(self, status: str) -> Item:
-        return {
-            "id": self.place.item_id,
-            "object": "realtime.item",
-            "status": status,
-            **self.body.skeleton(),
-        }
+    def _renew(self, status: str) -> None:
+        settled = {"object": "realtime.item", "status": status} if self.body.has_status else {}
+        self.item.update({"id": self.place.item_id, **settled, **self.body.skeleton()})
+        if self.items is None or not isinstance(self.body, AudioBody):
+            return
+        self.items.note_speech(self.place.item_id, self.body.spoken_ms)
+        if self.items.is_cut(self.place.item_id):
+            # Truncated while it was still being sent: what was not heard does not come back.
+            for part in self.item["content"]:
+                part.pop("transcript", None)
 
     def _conversation(self, event_type: str) -> Event:
         return self.place.ids.event(

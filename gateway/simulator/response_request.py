@@ -12,7 +12,8 @@ from .client_error import invalid
 from .conversation import Conversation
 from .item_list import Item, ItemList
 from .response_run import Options
-from .session_settings import Settings
+from .session_settings import Settings, check_tool_choice, voice_is_locked
+from .token_count import Context
 
 Request = dict[str, Any]
 
@@ -28,7 +29,29 @@ def stays_outside(request: Request) -> bool:
     return bool(conversation == "none")
 
 
-def options_for(settings: Settings, request: Request, conversation_id: str | None, delay_s: float) -> Options:
+def check_allowed(settings: Settings, request: Request, *, has_spoken: bool) -> None:
+    """Refuse what a well-formed request may not ask for now.
+
+    Raises:
+        ClientError: The session only transcribes, the voice is locked, or no tool fits the tool choice: the client's fault.
+    """
+    if settings["type"] != "realtime":
+        raise invalid("type", "Responses are not supported in a transcription session.")
+    voice = request.get("audio", {}).get("output", {}).get("voice")
+    if has_spoken and voice not in (None, settings["audio"]["output"]["voice"]):
+        raise voice_is_locked("response")
+    merged = {**settings, **request}
+    check_tool_choice(merged["tool_choice"], merged["tools"], "response")
+
+
+def options_for(
+    settings: Settings,
+    request: Request,
+    conversation_id: str | None,
+    delay_s: float,
+    context: Context,
+    seen: Context,
+) -> Options:
     """Return the response's options: the session's, overridden by the request's."""
     merged = {**settings, **request}
     output = settings["audio"]["output"]
@@ -43,6 +66,8 @@ def options_for(settings: Settings, request: Request, conversation_id: str | Non
         metadata=request.get("metadata"),
         conversation_id=conversation_id,
         delay_s=delay_s,
+        context=context,
+        seen=seen,
     )
 
 
@@ -67,6 +92,7 @@ def conversation_for(settings: Settings, request: Request, items: ItemList, resp
         response_id=response_id,
         out_of_band=stays_outside(request),
         model=settings["model"],
+        parallel_tool_calls=merged["parallel_tool_calls"],
     )
 
 

@@ -20,9 +20,11 @@ import msgspec
 from .conversation import Conversation
 from .ids import Event, Ids
 from .item_list import ItemList
+from .mcp import approved_by, must_ask
+from .mcp_item import ApprovalBody, McpCallBody
 from .output_item import AudioBody, Body, CallBody, OutputItem, Place, TextBody
-from .steps import CallTool, Chunk, Fail, Hold, Incomplete, Pause, Say, Speak, Step
-from .token_count import usage
+from .steps import CallMcp, CallTool, Chunk, Fail, Hold, Incomplete, Pause, Say, Speak, Step
+from .token_count import Context, audio_tokens, usage
 
 Action = list[Event] | Pause | Hold
 """What the shell does next: send a burst of events, or wait."""
@@ -44,10 +46,12 @@ class Options:
     Args:
         output_modalities: `["text"]` or `["audio"]`.
         audio_output: `{"format": ..., "voice": ...}`.
-        max_output_tokens: A number of tokens (here: deltas), or "inf".
+        max_output_tokens: A number of tokens (a delta of text is one, speech costs by its length), or "inf".
         metadata: Echoed.
         conversation_id: None for a response outside of the conversation.
         delay_s: Seconds between two deltas where the step does not say.
+        context: What the response reads.
+        seen: What the response before it read.
     """
 
     output_modalities: list[str]
@@ -56,6 +60,8 @@ class Options:
     metadata: dict[str, str] | None
     conversation_id: str | None
     delay_s: float
+    context: Context = ()
+    seen: Context = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class Ending:
 
 COMPLETED = Ending("completed")
 CANCELLED_BY_CLIENT = Ending("cancelled", {"type": "cancelled", "reason": "client_cancelled"})
+CANCELLED_BY_TURN = Ending("cancelled", {"type": "cancelled", "reason": "turn_detected"})
 
 
 class ResponseRun:
@@ -91,8 +98,8 @@ class ResponseRun:
         self._items = items
         self._outputs: list[OutputItem] = []
         self._open: OutputItem | None = None
-        self._n_deltas = 0
         self._n_text = 0
+        self._has_called = False
         self._ending: Ending | None = None
 
     @property
@@ -116,10 +123,10 @@ class ResponseRun:
                     yield self.end(_incomplete(reason))
                 case Say() | Speak():
                     yield from self._stream(self._message_body(step), _chunks(step.text), step.delay_s)
-                case CallTool():
-                    yield from self._stream(
-                        self._call_body(step), _argument_chunks(step.arguments), step.delay_s
-                    )
+                case CallTool() | CallMcp():
+                    if self._may_call():
+                        body = self._call_body(step)
+                        yield from self._stream(body, _argument_chunks(step.arguments), step.delay_s)
             if self.is_done:
                 return
         yield self.end(COMPLETED)
@@ -137,7 +144,7 @@ class ResponseRun:
     def done(self) -> Event:
         """Return `response.done`."""
         ending = self._ending or COMPLETED
-        spent = usage(self.conversation, self._n_text, self.spoken_ms)
+        spent = usage(self.options.context, self.options.seen, self._n_text, self.spoken_ms)
         return self._ids.event("response.done", response=self._resource(ending.status, ending.details, spent))
 
     def _stream(self, body: Body, chunks: Iterable[Chunk], delay_s: float | None) -> Iterator[Action]:
@@ -150,14 +157,13 @@ class ResponseRun:
                 continue
             if delay.seconds > 0:
                 yield delay
-            if self._budget_is_spent():
+            if not self._can_afford(body):
                 yield self.end(_incomplete("max_output_tokens"))
                 return
             yield self._delta(body, chunk)
         yield self._close("completed")
 
     def _delta(self, body: Body, chunk: str) -> list[Event]:
-        self._n_deltas += 1
         if isinstance(body, AudioBody):
             self.spoken_ms += body.word_ms
         else:
@@ -165,16 +171,24 @@ class ResponseRun:
         assert self._open is not None
         return self._open.chunk(chunk)
 
-    def _budget_is_spent(self) -> bool:
+    def _can_afford(self, body: Body) -> bool:
         limit = self.options.max_output_tokens
-        return isinstance(limit, int) and self._n_deltas >= limit
+        if not isinstance(limit, int):
+            return True
+        if isinstance(body, AudioBody):
+            return self._n_text + audio_tokens(self.spoken_ms + body.word_ms) <= limit
+        return self._n_text + 1 + audio_tokens(self.spoken_ms) <= limit
+
+    def _may_call(self) -> bool:
+        is_first, self._has_called = not self._has_called, True
+        return is_first or self.conversation.parallel_tool_calls
 
     def _close(self, status: str) -> list[Event]:
         item, self._open = self._open, None
         return item.finish(status) if item is not None else []
 
     def _new_item(self, body: Body) -> OutputItem:
-        place = Place(self._ids, self.id, self._ids.fresh("item"), len(self._outputs))
+        place = Place(self._ids, self.id, self._ids.fresh(body.prefix), len(self._outputs))
         item = OutputItem(place, body, self._items)
         self._outputs.append(item)
         return item
@@ -185,8 +199,16 @@ class ResponseRun:
         word_ms = step.word_ms if isinstance(step, Speak) else _WORD_MS
         return AudioBody(self.options.audio_output["format"]["type"], word_ms)
 
-    def _call_body(self, step: CallTool) -> CallBody:
-        return CallBody(step.name, step.call_id or self._ids.fresh("call", 16))
+    def _call_body(self, step: CallTool | CallMcp) -> Body:
+        if isinstance(step, CallTool):
+            return CallBody(step.name, step.call_id or self._ids.fresh("call", 16))
+        approved = approved_by(self.conversation, step.server_label, step.name)
+        must_ask_first = step.needs_approval
+        if must_ask_first is None:
+            must_ask_first = must_ask(self.conversation, step.server_label, step.name)
+        if must_ask_first and approved is None:
+            return ApprovalBody(step.server_label, step.name)
+        return McpCallBody(step.server_label, step.name, _outcome(step), approved)
 
     def _resource(
         self, status: str, details: dict[str, Any] | None, spent: dict[str, Any] | None
@@ -206,6 +228,14 @@ class ResponseRun:
         if self.options.conversation_id is not None:
             resource["conversation_id"] = self.options.conversation_id
         return resource
+
+
+def _outcome(step: CallMcp) -> dict[str, Any]:
+    if step.error is None:
+        return {"output": step.output}
+    if isinstance(step.error, str):
+        return {"error": {"type": "tool_execution_error", "message": step.error}}
+    return {"error": dict(step.error)}
 
 
 def _failed(code: str, message: str, type_: str) -> Ending:

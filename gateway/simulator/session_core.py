@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import base64
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from .audio_buffer import AudioBuffer
 from .client_error import ClientError
+from .client_frame import parsed
 from .conversation import Conversation
 from .ids import Event, Ids
 from .item_list import Item, ItemList
+from .mcp import McpListings, McpServer
+from .new_item import created
 from .protocol_shapes import CLIENT_EVENT
-from .response_request import conversation_for, options_for, stays_outside
+from .response_request import check_allowed, conversation_for, options_for, stays_outside
 from .response_run import CANCELLED_BY_CLIENT, Action, ResponseRun
 from .session_settings import Progress, Settings, initial_settings, shown, updated
 from .steps import Fail, Step
-from .token_count import rate_limits
+from .token_count import Context, context_of, rate_limits
 
 Reply = Callable[[Conversation], Iterable[Step]]
 
@@ -63,9 +64,17 @@ class SessionCore:
         model: The model named in the URL.
         expires_at: In seconds since the epoch, for `session.created`.
         delay_s: Seconds between two deltas where a step does not say.
+        mcp_servers: What the MCP servers are like that clients may name, by label.
     """
 
-    def __init__(self, ids: Ids, model: str, expires_at: int, delay_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        ids: Ids,
+        model: str,
+        expires_at: int,
+        delay_s: float = 0.0,
+        mcp_servers: Mapping[str, McpServer] | None = None,
+    ) -> None:
         self.id = ids.fresh("sess")
         self._ids = ids
         self._delay_s = delay_s
@@ -76,6 +85,8 @@ class SessionCore:
         self._active: ResponseRun | None = None
         self._running: dict[str, ResponseRun] = {}
         self._has_spoken = False
+        self._mcp = McpListings(mcp_servers or {})
+        self._seen: Context = ()
         self._n_responses = 0
         self._n_tokens = 0
         self._handlers: dict[str, Callable[[Event], list[Effect]]] = {
@@ -105,7 +116,7 @@ class SessionCore:
         """Take one frame of the client, whatever is in it, and return what it leads to."""
         event: Any = None
         try:
-            event = _parse(frame)
+            event = parsed(frame)
             CLIENT_EVENT(event, "")
             return self._handlers[event["type"]](event)
         except ClientError as error:
@@ -135,7 +146,11 @@ class SessionCore:
 
     def _update_session(self, event: Event) -> list[Effect]:
         self._settings = updated(self._settings, event["session"], self._progress())
-        return [self._send("session.updated", session=shown(self._settings))]
+        updated_event = self._send("session.updated", session=shown(self._settings))
+        return [updated_event, *self._list_mcp_tools(event["session"].get("tools") or ())]
+
+    def _list_mcp_tools(self, tools: Iterable[Mapping[str, Any]]) -> list[Effect]:
+        return [Send(event) for event in self._mcp.events(tools, self._items, self._ids)]
 
     def _progress(self) -> Progress:
         return Progress(
@@ -147,21 +162,7 @@ class SessionCore:
     # -- items -------------------------------------------------------------------------------------------------------
 
     def _create_item(self, event: Event) -> list[Effect]:
-        item: Item = {
-            "id": self._ids.fresh("item"),
-            "object": "realtime.item",
-            "status": "completed",
-            **event["item"],
-        }
-        if item["type"] == "function_call":
-            item.setdefault("call_id", self._ids.fresh("call", 16))
-        if item["type"] == "function_call_output" and not self._items.has_call(item["call_id"]):
-            raise ClientError(
-                "invalid_tool_call_id",
-                f"Tool call ID '{item['call_id']}' not found in conversation.",
-                "item.call_id",
-            )
-        return self._add_item(item, event.get("previous_item_id"))
+        return self._add_item(created(event["item"], self._items, self._ids), event.get("previous_item_id"))
 
     def _add_item(self, item: Item, previous_item_id: str | None) -> list[Effect]:
         previous = self._items.insert(item, previous_item_id)
@@ -236,15 +237,26 @@ class SessionCore:
                 f"Conversation already has an active response in progress: {self._active.id}. "
                 "Wait until the response is finished before creating a new one.",
             )
+        check_allowed(self._settings, request, has_spoken=self._progress().has_spoken)
+        # What `input` refers to is looked up first: a request that is refused lists no tools.
+        conversation_for(self._settings, request, self._items, "")
+        listing = [] if outside else self._list_mcp_tools(request.get("tools") or ())
         conversation = conversation_for(self._settings, request, self._items, self._ids.fresh("resp"))
+        context = context_of(conversation, self._items, self._settings["audio"]["input"]["format"]["type"])
         options = options_for(
-            self._settings, request, None if outside else self._conversation_id, self._delay_s
+            self._settings,
+            request,
+            conversation_id=None if outside else self._conversation_id,
+            delay_s=self._delay_s,
+            context=context,
+            seen=self._seen,
         )
         run = ResponseRun(self._ids, options, conversation, None if outside else self._items)
         self._running[run.id] = run
         if not outside:
             self._active = run
-        return [Send(run.created()), Start(run)]
+            self._seen = context
+        return [*listing, Send(run.created()), Start(run)]
 
     def _cancel_response(self, event: Event) -> list[Effect]:
         wanted = event.get("response_id")
@@ -261,18 +273,6 @@ class SessionCore:
 
     def _error(self, error: ClientError, event_id: str | None) -> Event:
         return self._ids.event("error", error=error.detail(event_id))
-
-
-def _parse(frame: str | bytes) -> Any:
-    if not isinstance(frame, str):
-        raise ClientError("invalid_event", "Binary frames are not supported. Send JSON in text frames.")
-    try:
-        event = msgspec.json.decode(frame)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise ClientError("invalid_json", f"We could not parse the JSON of your event: {error}") from error
-    if not isinstance(event, dict):
-        raise ClientError("invalid_json", "The event is not a JSON object.")
-    return event
 
 
 def _without_sound(item: Item) -> Item:

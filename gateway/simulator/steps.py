@@ -89,6 +89,36 @@ class CallTool:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMcp:
+    """Answer with a call of a remote MCP server's tool, which the service makes itself: its outcome is given here.
+
+    Where the call has to be approved, an approval request is answered with instead; once the client has granted it (an item
+    `mcp_approval_response`), the same step makes the call.
+
+    Args:
+        server_label: The server, as the client's tool names it.
+        name: The tool to call; it need not be one that was listed.
+        arguments: As in `CallTool`.
+        output: What the call gives.
+        error: Why it fails: a text is an error of the tool; or the wire's object (`http_error`, `protocol_error`).
+        needs_approval: None goes by the `require_approval` of the client's tool.
+        delay_s: As in `Say`.
+    """
+
+    server_label: str
+    name: str
+    arguments: Mapping[str, Any] | str | Iterable[Chunk]
+    output: str = ""
+    error: str | Mapping[str, Any] | None = None
+    needs_approval: bool | None = None
+    delay_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.arguments, Mapping):
+            _freeze(self, "arguments")
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """End the response with status `failed` and this error."""
 
@@ -104,7 +134,7 @@ class Incomplete:
     reason: str = "max_output_tokens"
 
 
-Step = Say | Speak | CallTool | Fail | Incomplete | Pause | Hold
+Step = Say | Speak | CallTool | CallMcp | Fail | Incomplete | Pause | Hold
 
 
 def _freeze(step: object, field: str) -> None:
