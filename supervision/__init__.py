@@ -14,6 +14,9 @@ Erlang's words with Erlang's meaning. Where this differs from OTP:
    get deferred replies.
 6. pykka's contract stays: `.start()` of a plain actor does not wait for `on_start`, `stop` is FIFO, exceptions of an
    ask go to the caller.
+7. Every actor ends as one that traps exits would: told to stop, it handles what was queued before and runs `terminate`;
+   a killed supervisor kills its children. A link carries failures only: a clean end, `SHUTDOWN` too, does not travel,
+   and is no message to an actor with `traps_exits`; whom a link ends runs `terminate`.
 """
 
 from .child_spec import BRUTAL_KILL, ChildSpec, Sibling

@@ -15,6 +15,7 @@ DEADLINE_S = 30.0
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#]+)")
 TEST = re.compile(r"`(?P<file>tests/[\w/]+\.py)(?:::(?P<name>\w+))?`")
+SHOWN = re.compile(r"^- \((?P<number>\d+)\) (?P<tests>.*?)(?=^- |\n\n|\Z)", re.DOTALL | re.MULTILINE)
 NUMBERED = re.compile(r"^\d+\. .*?(?=^\d+\. |\n\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -92,11 +93,23 @@ def test_the_tests_that_a_page_names_exist(page):
             assert f"def {test['name']}(" in file.read_text(), test["name"]
 
 
-def test_the_differences_from_otp_are_those_of_the_code():
-    """Word for word: who changes one list changes the other."""
+@pytest.fixture
+def differences_from_otp():
+    """The section of the page on supervision."""
     page = (ROOT / "docs" / "explanation" / "supervision.md").read_text()
-    section = page.split("## Differences from OTP", 1)[1].split("\n## ", 1)[0]
-    assert numbered(section) == numbered(trunkline.supervision.__doc__) != []
+    return page.split("## Differences from OTP", 1)[1].split("\n## ", 1)[0]
+
+
+def test_the_differences_from_otp_are_those_of_the_code(differences_from_otp):
+    """Word for word: who changes one list changes the other."""
+    assert numbered(differences_from_otp) == numbered(trunkline.supervision.__doc__) != []
+
+
+def test_each_difference_from_otp_names_the_tests_that_show_it(differences_from_otp):
+    """That they exist is checked for every page; that they pass, by running them."""
+    shown = {found["number"]: TEST.findall(found["tests"]) for found in SHOWN.finditer(differences_from_otp)}
+    assert list(shown) == [point.split(".")[0] for point in numbered(trunkline.supervision.__doc__)]
+    assert all(tests and all(name for _, name in tests) for tests in shown.values())
 
 
 def test_the_gallery_is_not_empty():

@@ -113,6 +113,16 @@ def test_a_link_that_is_cancelled_does_nothing(start_worker):
     assert len(b.actor_inbox._watchers) == 0
 
 
+@pytest.mark.parametrize("reason", [NORMAL, SHUTDOWN, Shutdown("x")])
+def test_an_actor_that_traps_exits_hears_nothing_of_a_clean_end(start_worker, trapper_class, reason):
+    diary = []
+    trapper, other = start_worker(diary, actor_class=trapper_class), start_worker()
+    link(trapper, other)
+    assert stop(other, reason, PATIENCE_S)
+    assert call(trapper, "alive") == "alive"
+    assert diary == ["start"]
+
+
 @pytest.mark.parametrize("dead", [0, 1])
 def test_a_link_to_a_dead_actor_ends_the_other_with_noproc(start_worker, dead):
     pair = [start_worker(), start_worker()]
