@@ -10,6 +10,8 @@ What is pure here (no clock, thread, socket or log): everything that is re-expor
 """
 
 from .audio import array_to_pcm16, duration_ms, pcm16_to_array
+from .audio_input import AudioInput
+from .audio_output import AudioOutput
 from .client_events import ClientEvent
 from .codec import decode_server_event, encode_client_event
 from .config import Config
@@ -24,6 +26,7 @@ from .errors import (
     InvalidAudio,
     LineClosed,
     MissingApiKey,
+    MissingExtra,
     ProtocolError,
     SendBufferFull,
     ServerError,
@@ -40,6 +43,8 @@ from .turn_detection import RetentionRatio, SemanticVad, ServerVad, Transcriptio
 from .wire_types import VoiceId
 
 __all__ = [
+    "AudioInput",
+    "AudioOutput",
     "ClientEvent",
     "Config",
     "ConfigError",
@@ -53,6 +58,7 @@ __all__ = [
     "InvalidAudio",
     "LineClosed",
     "MissingApiKey",
+    "MissingExtra",
     "OpenAIGateway",
     "ProtocolError",
     "RetentionRatio",

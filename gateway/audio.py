@@ -16,15 +16,17 @@ SAMPLE_RATES: Final = {"pcm16": 24_000, "g711_ulaw": 8_000, "g711_alaw": 8_000}
 """Samples per second by audio format."""
 BYTES_PER_SAMPLE: Final = {"pcm16": 2, "g711_ulaw": 1, "g711_alaw": 1}
 """Bytes per sample by audio format."""
-MAX_APPEND_BYTES: Final = 15 * 1024 * 1024
-"""What one ``input_audio_buffer.append`` may carry."""
+MAX_APPEND_BYTES: Final = 11 * 1024 * 1024
+"""What one ``input_audio_buffer.append`` may carry here: its base64 stays below the 15 MiB that the protocol allows."""
 MIN_COMMIT_MS: Final = 100.0
 """What ``input_audio_buffer.commit`` needs in the buffer."""
 
 Pcm16 = npt.NDArray[np.int16]
 """``(n_samples,)`` int16, mono."""
 
-_ALLOWED: Final = "a mono array (n_samples,), int16, or float from -1 to 1"
+_ALLOWED: Final = "a numpy array of int16, or of float32 or float64 from -1 to 1, mono (n_samples,) or stereo (n_samples, 2)"
+_MONO: Final = "a mono array (n_samples,) of int16, or of float32 or float64 from -1 to 1"
+_FULL_SCALE: Final = 32767.0
 
 
 def pcm16_to_array(data: bytes) -> tuple[Pcm16, bytes]:
@@ -46,22 +48,59 @@ def array_to_pcm16(array: npt.NDArray[Any]) -> bytes:
     """Return samples as PCM16, copied, so that the array may be used again at once.
 
     Args:
-        array: ``(n_samples,)`` mono, int16, or float32/float64 from -1 to 1 (scaled by 32767, clipped, NaN is silence). Its rate is
-            the caller's business.
+        array: ``(n_samples,)`` mono, int16, or float32/float64 from -1 to 1 (scaled by 32767, clipped). Its rate is the caller's
+            business.
+
+    Raises:
+        InvalidAudio: it is no such array, or holds NaN or infinity. The caller's fault.
+    """
+    samples = checked_samples(array)
+    if samples.ndim != 1:
+        raise InvalidAudio(f"an array of shape {samples.shape}", _MONO)
+    return pcm16_of(samples).tobytes()
+
+
+def checked_samples(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array that holds audio, unchanged.
+
+    Args:
+        array: int16, or float32/float64 without NaN and infinity; ``(n_samples,)``, or ``(n_samples, channels)`` of one or two.
 
     Raises:
         InvalidAudio: it is no such array. The caller's fault; another integer type is not guessed at, it would be noise or silence.
     """
     if not isinstance(array, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise InvalidAudio(f"a {type(array).__name__}", _ALLOWED)
-    if array.ndim != 1:
+    if array.ndim != 1 and not (array.ndim == 2 and array.shape[1] in (1, 2)):
         raise InvalidAudio(f"an array of shape {array.shape}", _ALLOWED)
-    if array.dtype.kind == "f":
-        array = np.rint(np.nan_to_num(array, nan=0.0).clip(-1.0, 1.0) * 32767.0)
-    elif array.dtype.kind != "i" or array.dtype.itemsize != 2:
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if not ((kind == "i" and size == 2) or (kind == "f" and size in (4, 8))):
         raise InvalidAudio(f"an array of {array.dtype}", _ALLOWED)
-    samples: Pcm16 = array.astype("<i2", copy=False)
-    return samples.tobytes()
+    if kind == "f" and not np.isfinite(array).all():
+        raise InvalidAudio(f"an array of {array.dtype} with NaN or infinity in it", _ALLOWED)
+    return array
+
+
+def pcm16_of(samples: npt.NDArray[Any]) -> Pcm16:
+    """Return checked mono samples as little-endian int16: floats from -1 to 1 are scaled and clipped, int16 is left as it is."""
+    if samples.dtype.kind == "f":
+        samples = np.rint(samples.clip(-1.0, 1.0) * _FULL_SCALE)
+    pcm: Pcm16 = samples.astype("<i2", copy=False)
+    return pcm
+
+
+def mono_of(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return checked samples as one channel: the mean of two, in the type they came in."""
+    if samples.ndim == 1:
+        return samples
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    if samples.dtype.kind == "f":
+        halves = samples * 0.5  # first: the sum of two large ones is not finite
+        mean: npt.NDArray[Any] = halves[:, 0] + halves[:, 1]
+    else:
+        mean = ((samples[:, 0].astype(np.int32) + samples[:, 1]) >> 1).astype(np.int16)
+    return mean
 
 
 def duration_ms(n_bytes: int, audio_format: str = "pcm16") -> float:

@@ -143,6 +143,18 @@ class InvalidAudio(GatewayError, ValueError):
         super().__init__(f"audio cannot be {found}: use {allowed}", code="invalid_audio")
 
 
+class MissingExtra(GatewayError, ImportError):
+    """Something was asked for that needs an optional package. The fault of the installation.
+
+    Attributes:
+        extra: the extra of trunkline that brings the package.
+    """
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        self.extra = extra
+        super().__init__(purpose, code="missing_extra", advice=f"pip install 'trunkline[{extra}]'")
+
+
 class ConnectError(GatewayError):
     """No line could be opened.
 

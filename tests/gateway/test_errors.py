@@ -19,6 +19,7 @@ from trunkline.gateway.errors import (
     InvalidAudio,
     LineClosed,
     MissingApiKey,
+    MissingExtra,
     ProtocolError,
     SendBufferFull,
     ServerError,
@@ -44,6 +45,7 @@ ALL: list[GatewayError] = [
     ServerError("invalid_value", "no such voice", "session.voice", "invalid_request_error", "evt_1"),
     SendBufferFull(1024),
     MissingApiKey(),
+    MissingExtra("audio", "audio at 44100 Hz has to be resampled"),
     InsecureUrl("ws://user:pass@example.com/v1?api_key=hush"),
 ]
 
