@@ -50,6 +50,7 @@ except ImportError as _error:
 from .brains import Brain, FunctionBrain
 from .conversation import Conversation
 from .gate import Gate
+from .hearing import HeardWord, decode_words
 from .rule_brain import RuleBrain
 from .server import Simulator
 from .steps import CallTool, Fail, Hold, Incomplete, Pause, Say, Speak, Step
@@ -64,6 +65,7 @@ __all__ = [
     "FunctionBrain",
     "Gate",
     "Handshake",
+    "HeardWord",
     "Hold",
     "Incomplete",
     "Pause",
@@ -74,4 +76,5 @@ __all__ = [
     "Step",
     "WireEvent",
     "WireLog",
+    "decode_words",
 ]

@@ -18,9 +18,10 @@ from websockets.exceptions import ConnectionClosed
 from .admission import Refusal
 from .brains import Brain, asked, brain_for, observer_of
 from .client_error import ClientError
+from .effects import Abandon, Effect, Send, Start
 from .ids import Event
 from .response_run import ResponseRun
-from .session_core import Abandon, Effect, Reply, Send, SessionCore, Start
+from .session_core import Reply, SessionCore
 from .steps import Hold, Latch, Pause
 from .wire_log import Direction, parsed
 

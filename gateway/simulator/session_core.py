@@ -8,52 +8,27 @@ Source: protocol.md A.1, A.6, A.8.
 
 from __future__ import annotations
 
-import base64
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from .audio_buffer import AudioBuffer
 from .client_error import ClientError
 from .client_frame import parsed
 from .conversation import Conversation
+from .effects import Abandon, Effect, Send, Start
 from .ids import Event, Ids
+from .input_audio import AddItem, InputAudio, InputStep, Interrupt, Respond
 from .item_list import Item, ItemList
 from .mcp import McpListings, McpServer
 from .new_item import created
 from .protocol_shapes import CLIENT_EVENT
 from .response_request import check_allowed, conversation_for, options_for, stays_outside
-from .response_run import CANCELLED_BY_CLIENT, Action, ResponseRun
+from .response_run import CANCELLED_BY_CLIENT, CANCELLED_BY_TURN, Action, Ending, ResponseRun
 from .session_settings import Progress, Settings, initial_settings, shown, updated
 from .steps import Fail, Step
 from .token_count import Context, context_of, rate_limits
 
 Reply = Callable[[Conversation], Iterable[Step]]
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Effect: send this event."""
-
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Effect: play this response."""
-
-    run: ResponseRun
-
-
-@dataclass(frozen=True, slots=True)
-class Abandon:
-    """Effect: play this response no further; its last events are in the same list."""
-
-    response_id: str
-
-
-Effect = Send | Start | Abandon
 
 
 class SessionCore:
@@ -81,7 +56,7 @@ class SessionCore:
         self._conversation_id = ids.fresh("conv")
         self._settings: Settings = initial_settings(self.id, model, expires_at)
         self._items = ItemList()
-        self._buffer = AudioBuffer()
+        self._input = InputAudio(ids, self._settings["audio"]["input"])
         self._active: ResponseRun | None = None
         self._running: dict[str, ResponseRun] = {}
         self._has_spoken = False
@@ -194,37 +169,46 @@ class SessionCore:
     # -- input audio -------------------------------------------------------------------------------------------------
 
     def _append_audio(self, event: Event) -> list[Effect]:
-        self._buffer.append(event["audio"], self._input_format())
-        return []
+        return self._taken(self._input.append(event["audio"]))
 
     def _clear_audio(self, event: Event) -> list[Effect]:
-        self._buffer.clear()
-        return [self._send("input_audio_buffer.cleared")]
+        return self._taken(self._input.clear())
 
     def _commit_audio(self, event: Event) -> list[Effect]:
-        sound = self._buffer.take(self._input_format())
-        part = {"type": "input_audio", "audio": base64.b64encode(sound).decode()}
-        item: Item = {
-            "id": self._ids.fresh("item"),
-            "object": "realtime.item",
-            "status": "completed",
-            "type": "message",
-            "role": "user",
-            "content": [part],
-        }
+        return self._taken(self._input.commit())
+
+    def _taken(self, steps: Iterable[InputStep]) -> list[Effect]:
+        """Take the steps of the input audio: what they lead to, in order."""
+        effects: list[Effect] = []
+        for step in steps:
+            match step:
+                case AddItem(item=item):
+                    effects += self._commit_item(item)
+                case Interrupt():
+                    effects += [] if self._active is None else self._end(self._active, CANCELLED_BY_TURN)
+                case Respond():
+                    effects += self._respond_to_turn()
+                case _:
+                    effects.append(step)
+        return effects
+
+    def _commit_item(self, item: Item) -> list[Effect]:
         committed = self._send(
             "input_audio_buffer.committed", item_id=item["id"], previous_item_id=self._items.last_id
         )
         return [committed, *self._add_item(item, None)]
 
+    def _respond_to_turn(self) -> list[Effect]:
+        try:
+            return self._create_response({})
+        except ClientError as error:
+            # `interrupt_response` is off and the model still speaks: the service fails to create a response then.
+            return [Send(self._error(error, None))]
+
     def _clear_output(self, event: Event) -> list[Effect]:
         raise ClientError(
             "invalid_value", "'output_audio_buffer.clear' is not supported on a WebSocket.", "type"
         )
-
-    def _input_format(self) -> str:
-        name: str = self._settings["audio"]["input"]["format"]["type"]
-        return name
 
     # -- responses ---------------------------------------------------------------------------------------------------
 
@@ -263,7 +247,10 @@ class SessionCore:
         run = self._active if wanted is None else self._running.get(wanted)
         if run is None:
             raise ClientError("response_cancel_not_active", "Cancellation failed: no active response found")
-        last = [*run.end(CANCELLED_BY_CLIENT), *self._finish(run)]
+        return self._end(run, CANCELLED_BY_CLIENT)
+
+    def _end(self, run: ResponseRun, ending: Ending) -> list[Effect]:
+        last = [*run.end(ending), *self._finish(run)]
         return [Abandon(run.id), *(Send(event) for event in last)]
 
     # -- events ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
-"""Speech without a speech engine: a tone per word, in the session's audio format. Pure.
+"""Speech without a speech engine: each word is a short sequence of tones that spells it, so that it can be read back. Pure.
 
-The same word always has the same pitch and length, so a test can tell by the samples what was said and where it was cut.
+A word begins with a chirp, which marks its start. Then come two bytes, its length and a check, and its letters in UTF-8: each
+byte is 10 ms of two tones, one of 16 low ones and one of 16 high ones, as on a telephone's keys. What is left of its time is
+filled with one tone, whose pitch is the word's own. `words_heard` reads it back, also from G.711.
 """
 
 from __future__ import annotations
@@ -11,71 +13,99 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-PCM_RATE_HZ = 24_000
-G711_RATE_HZ = 8_000
-_LOUDNESS = 8_000
-_LOWEST_HZ = 220
-_SPREAD_HZ = 660
-_FADE_MS = 5
-_ULAW_BIAS = 33
-_ULAW_CLIP = 8_158
+from .g711 import RATES_HZ, Samples, encode
 
-Samples = npt.NDArray[np.int16]
+SYMBOL_MS = 10
+"""Milliseconds of a chirp, and of a byte."""
+LOUDNESS = 8_000
+"""The highest sample of any tone."""
+LOWEST_HZ, SPACING_HZ = 300, 100
+"""The first of 32 tones, and how far they are apart: just enough to tell them apart in 10 ms."""
+CHIRP_HZ = (400.0, 3_400.0)
+"""Where a chirp begins and ends."""
+HEADER_BYTES = 2
+"""The word's length in bytes, and a check."""
+_MAX_WORD_BYTES = 255
+_LOWEST_PITCH_HZ = 220
+_PITCH_SPREAD_HZ = 660
+_FADE_S = 0.001
+_LONG_FADE_S = 0.005
+
+Wave = npt.NDArray[np.float64]
 
 
-def rate_of(audio_format: str) -> int:
-    """Return the samples per second of a wire format (`audio/pcm`, `audio/pcmu`, `audio/pcma`)."""
-    return PCM_RATE_HZ if audio_format == "audio/pcm" else G711_RATE_HZ
+def pitch_of(word: str) -> int:
+    """Return the pitch of a word in Hz: of the tone that fills its time."""
+    return _LOWEST_PITCH_HZ + zlib.crc32(word.lower().encode()) % _PITCH_SPREAD_HZ
 
 
-def frequency_of(word: str) -> int:
-    """Return the pitch of a word in Hz."""
-    return _LOWEST_HZ + zlib.crc32(word.lower().encode()) % _SPREAD_HZ
+def word_ms_of(word: str, word_ms: int) -> int:
+    """Return how long a word sounds: `word_ms`, or longer if its letters take longer.
+
+    Args:
+        word: As it is sent.
+        word_ms: Milliseconds that are meant for it.
+    """
+    return max(word_ms, SYMBOL_MS * (1 + len(_spelling(word)))) if word else word_ms
 
 
 @lru_cache(maxsize=512)
-def word_tone(word: str, duration_ms: int, audio_format: str) -> bytes:
-    """Return the sound of a word, encoded.
+def word_tone(word: str, word_ms: int, audio_format: str) -> bytes:
+    """Return the sound of a word, encoded; no word is silence.
 
     Args:
-        word: Decides the pitch.
-        duration_ms: Milliseconds.
+        word: What is spelled. Of more than 255 bytes only the first are.
+        word_ms: Milliseconds; longer if its letters take longer (`word_ms_of`).
         audio_format: `audio/pcm` (16 bit little endian, 24 kHz), `audio/pcmu` or `audio/pcma` (8 kHz).
     """
-    samples = _sine(frequency_of(word), duration_ms, rate_of(audio_format))
-    if audio_format == "audio/pcmu":
-        return encode_ulaw(samples)
-    if audio_format == "audio/pcma":
-        return encode_alaw(samples)
-    return samples.astype("<i2").tobytes()
+    return encode(word_samples(word, word_ms, RATES_HZ[audio_format]), audio_format)
 
 
-def _sine(frequency_hz: int, duration_ms: int, rate_hz: int) -> Samples:
-    n_samples = rate_hz * duration_ms // 1000
-    wave = _LOUDNESS * np.sin(2 * np.pi * frequency_hz * np.arange(n_samples) / rate_hz)
-    # Faded at both ends: without it each word border is an audible click.
-    fade = np.minimum(1.0, np.arange(n_samples) / max(1, rate_hz * _FADE_MS // 1000))
-    samples: Samples = np.rint(wave * fade * fade[::-1]).astype(np.int16)
+def word_samples(word: str, word_ms: int, rate_hz: int) -> Samples:
+    """Return the sound of a word as `(n_samples,) int16` at this rate (at least 8 kHz)."""
+    n_samples = rate_hz * word_ms_of(word, word_ms) // 1000
+    if not word:
+        return np.zeros(n_samples, np.int16)
+    spelled = [_faded(chirp(rate_hz), rate_hz, _FADE_S)]
+    spelled += [_faded(_byte_tone(byte, rate_hz), rate_hz, _FADE_S) for byte in _spelling(word)]
+    n_left = n_samples - sum(len(part) for part in spelled)
+    pitch = np.sin(2 * np.pi * pitch_of(word) * np.arange(n_left) / rate_hz)
+    wave = np.concatenate([*spelled, _faded(pitch, rate_hz, _LONG_FADE_S)])
+    samples: Samples = np.rint(LOUDNESS * wave).astype(np.int16)
     return samples
 
 
-def encode_ulaw(samples: Samples) -> bytes:
-    """Encode `(n_samples,) int16` as G.711 mu-law. Source: ITU-T G.711."""
-    value = samples.astype(np.int32) >> 2  # the law is one of 14 bits
-    sign = np.where(value < 0, 0x80, 0)
-    magnitude = np.minimum(np.abs(value), _ULAW_CLIP) + _ULAW_BIAS
-    exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 5
-    mantissa = (magnitude >> (exponent + 1)) & 0x0F
-    codes: bytes = (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8).tobytes()
-    return codes
+def chirp(rate_hz: float) -> Wave:
+    """Return what a word begins with, from -1 to 1: a tone that rises evenly."""
+    n_samples = round(rate_hz * SYMBOL_MS / 1000)
+    seconds = np.arange(n_samples) / rate_hz
+    low, high = CHIRP_HZ
+    slope = (high - low) / (SYMBOL_MS / 1000)
+    wave: Wave = np.sin(2 * np.pi * (low * seconds + slope * seconds**2 / 2))
+    return wave
 
 
-def encode_alaw(samples: Samples) -> bytes:
-    """Encode `(n_samples,) int16` as G.711 A-law. Source: ITU-T G.711."""
-    value = samples.astype(np.int32) >> 3
-    sign = np.where(value >= 0, 0x80, 0)
-    magnitude = np.where(value >= 0, value, -value - 1)
-    exponent = np.maximum(np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int32) - 4, 0)
-    mantissa = np.where(exponent > 0, magnitude >> np.maximum(exponent, 1), magnitude >> 1) & 0x0F
-    codes: bytes = ((sign | (exponent << 4) | mantissa) ^ 0x55).astype(np.uint8).tobytes()
-    return codes
+def check_of(letters: bytes) -> int:
+    """Return the check byte of a word's letters."""
+    return zlib.crc32(bytes([len(letters)]) + letters) & 0xFF
+
+
+def _spelling(word: str) -> bytes:
+    letters = word.encode(errors="replace")
+    if len(letters) > _MAX_WORD_BYTES:
+        letters = letters[:_MAX_WORD_BYTES].decode(errors="ignore").encode()
+    return bytes([len(letters), check_of(letters)]) + letters
+
+
+def _byte_tone(byte: int, rate_hz: int) -> Wave:
+    seconds = np.arange(rate_hz * SYMBOL_MS // 1000) / rate_hz
+    low = LOWEST_HZ + SPACING_HZ * (byte >> 4)
+    high = LOWEST_HZ + SPACING_HZ * (16 + (byte & 0x0F))
+    wave: Wave = (np.sin(2 * np.pi * low * seconds) + np.sin(2 * np.pi * high * seconds)) / 2
+    return wave
+
+
+def _faded(wave: Wave, rate_hz: int, fade_s: float) -> Wave:
+    # Without it each border is an audible click.
+    fade = np.minimum(1.0, np.arange(len(wave)) / max(1.0, rate_hz * fade_s))
+    return wave * fade * fade[::-1]

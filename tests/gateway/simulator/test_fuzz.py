@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.gateway.simulator import CallTool, Conversation, RuleBrain, Say
+from trunkline.gateway.simulator.effects import Send, Start
 from trunkline.gateway.simulator.ids import Ids
-from trunkline.gateway.simulator.session_core import Send, SessionCore, Start
+from trunkline.gateway.simulator.session_core import SessionCore
 
 TYPES = [
     "session.update",
