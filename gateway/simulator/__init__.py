@@ -47,17 +47,22 @@ except ImportError as _error:
         "the simulator needs the package 'websockets': pip install 'trunkline[simulator]'"
     ) from _error
 
-from .brains import Brain, FunctionBrain
+from .brains import Brain, BrainPerConnection, FunctionBrain, ObservingBrain
 from .conversation import Conversation
+from .field_match import ABSENT, at_least, at_most, one_of
 from .gate import Gate
 from .hearing import HeardWord, decode_words
 from .rule_brain import RuleBrain
+from .script_brain import ScriptBrain, ScriptMismatch
+from .script_steps import expect, in_any_order, reply
 from .server import Simulator
 from .steps import CallTool, Fail, Hold, Incomplete, Pause, Say, Speak, Step
-from .wire_log import Closed, Handshake, WireEvent, WireLog
+from .wire_log import Closed, Handshake, WireEvent, WireEvents, WireLog
 
 __all__ = [
+    "ABSENT",
     "Brain",
+    "BrainPerConnection",
     "CallTool",
     "Closed",
     "Conversation",
@@ -68,13 +73,23 @@ __all__ = [
     "HeardWord",
     "Hold",
     "Incomplete",
+    "ObservingBrain",
     "Pause",
     "RuleBrain",
     "Say",
+    "ScriptBrain",
+    "ScriptMismatch",
     "Simulator",
     "Speak",
     "Step",
     "WireEvent",
+    "WireEvents",
     "WireLog",
+    "at_least",
+    "at_most",
     "decode_words",
+    "expect",
+    "in_any_order",
+    "one_of",
+    "reply",
 ]
