@@ -6,6 +6,7 @@ A bad argument raises in the caller, when the message is built.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -70,6 +71,30 @@ class Interrupt:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportPlayback:
+    """Say how much of a spoken item was played, milliseconds. From the first report on, the session does not estimate it."""
+
+    item_id: str
+    played_ms: float
+
+    def __post_init__(self) -> None:
+        _check_text("report_playback", self.item_id)
+        is_number = isinstance(self.played_ms, int | float) and not isinstance(self.played_ms, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not is_number or not 0.0 <= self.played_ms < math.inf:
+            raise InvalidCommand(f"report_playback takes milliseconds >= 0, not {self.played_ms!r:.80}")
+
+
+@dataclass(frozen=True, slots=True)
+class GetHistory:
+    """Answered with the conversation: a list of :class:`trunkline.actors.history.HistoryItem`, in the provider's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetUsage:
+    """Answered with what the session cost so far: a :class:`trunkline.actors.usage.SessionUsage`."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateInstructions:
     """Replace the instructions. Answered when the provider has confirmed them."""
 
@@ -114,6 +139,9 @@ SessionCommand: TypeAlias = (
     | ClearAudio
     | CreateResponse
     | Interrupt
+    | ReportPlayback
+    | GetHistory
+    | GetUsage
     | UpdateInstructions
     | GetInstructions
     | AwaitOpen
@@ -126,6 +154,9 @@ SESSION_COMMANDS = (
     ClearAudio,
     CreateResponse,
     Interrupt,
+    ReportPlayback,
+    GetHistory,
+    GetUsage,
     UpdateInstructions,
     GetInstructions,
     AwaitOpen,

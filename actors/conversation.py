@@ -1,24 +1,24 @@
 """The conversation of a session: responses, replies, tools and interruptions, whatever line carries them. Pure.
 
-It knows what was accepted and in which order, so that on a new line it can say what the provider has to hear again.
+What is said it enters in the ledger, so that on a new line it can say what the provider has to hear again.
 
-Source: the session contract, statements 1 to 7 and 12.
+Source: the session contract, statements 1 to 8 and 12.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, get_args
 
 import msgspec
 
 from ..gateway import codes
 from ..gateway import server_events as wire
-from ..gateway.client_events import ResponseCancel
+from ..gateway.client_events import ConversationItemDelete, ConversationItemTruncate, ResponseCancel
 from ..gateway.config import Config
 from ..gateway.items import assistant_text
 from ..gateway.wire_types import Item, RateLimit, Response
-from .effects import NOTHING, Effect, Effects, Record, Send
+from .effects import NOTHING, Effect, Effects, Send
 from .events import (
     AssistantTurnCompleted,
     AssistantTurnStarted,
@@ -29,14 +29,15 @@ from .events import (
     TurnStatus,
     UserSpeechStarted,
     UserSpeechStopped,
-    UserTranscript,
-    UserTranscriptDelta,
 )
+from .history import HistoryItem, heard_text
+from .ledger import Ledger
+from .playback import Heard, Playback
 from .reply_gate import ReplyGate
-from .session_log import ItemRecorded, ItemRefused
 from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
 from .tool_outcome import ToolOutcome
 from .turns import CallDraft, Turn, Turns, announce
+from .usage import SessionUsage
 
 LOW_LIMIT = 0.1
 
@@ -45,14 +46,20 @@ class Conversation:
     """What was said and is being said. Its methods return effects; sends are left out while the line is down."""
 
     def __init__(
-        self, config: Config, new_id: Callable[[str], str], gate: ReplyGate, batches: ToolBatches
+        self,
+        config: Config,
+        new_id: Callable[[str], str],
+        gate: ReplyGate,
+        batches: ToolBatches,
+        ledger: Ledger,
     ) -> None:
         self._config = config
         self._new_id = new_id
         self._gate = gate
         self._batches = batches
-        self._turns = Turns()
-        self._items: list[Item] = []
+        self._ledger = ledger
+        self._playback = Playback()
+        self._turns = Turns(self._playback, 24.0 if config.output_audio_format == "pcm16" else 8.0)
         self._line: int | None = None
         self._names_conversations = False
         self._rounds = 0
@@ -61,9 +68,11 @@ class Conversation:
         """Return who handles which server event. Deltas go straight to the turns."""
         turns = self._turns
         return {
+            **self._ledger.handlers(),
             wire.ResponseOutputTextDelta: turns.text_delta,
             wire.ResponseOutputTextDone: turns.text_done,
             wire.ResponseOutputAudioDelta: turns.audio_delta,
+            wire.ResponseOutputAudioDone: turns.audio_done,
             wire.ResponseOutputAudioTranscriptDelta: turns.transcript_delta,
             wire.ResponseOutputAudioTranscriptDone: turns.transcript_done,
             wire.ResponseOutputItemAdded: turns.item_added,
@@ -74,28 +83,35 @@ class Conversation:
             wire.ResponseDone: self._response_done,
             wire.ConversationItemAdded: self._item_arrived,
             wire.ConversationItemCreated: self._item_arrived,
+            wire.ConversationItemDone: self._item_done,
             wire.InputAudioBufferSpeechStarted: self._speech_started,
             wire.InputAudioBufferSpeechStopped: self._speech_stopped,
-            wire.ConversationItemInputAudioTranscriptionDelta: _transcript_delta,
-            wire.ConversationItemInputAudioTranscriptionCompleted: _transcript_completed,
-            wire.ConversationItemInputAudioTranscriptionFailed: _transcript_failed,
             wire.RateLimitsUpdated: _rate_limits,
         }
 
-    # -- the line
+    def history(self) -> list[HistoryItem]:
+        """Return what was said so far."""
+        return self._ledger.history.items()
 
-    def restore(self, items: Iterable[Item]) -> None:
-        """Take over what an earlier incarnation recorded."""
-        self._items.extend(items)
+    def usage(self) -> SessionUsage:
+        """Return what it cost so far."""
+        return self._ledger.usage.read()
+
+    # -- the line
 
     def line_up(self, line: int) -> Effects:
         """The session is configured on a new line: say what was said before, then ask if somebody waits."""
         self._line = line
-        return [*(Send(create_item(item)) for item in self._items), *self._gate.line_up()]
+        history = self._ledger.history
+        return [
+            *(Send(create_item(item)) for item in history.replay()),
+            *self._gate.line_up(history.is_answered),
+        ]
 
     def line_down(self) -> Effects:
         """The line is lost: turns in the making end here; tools go on, their outputs wait."""
         self._line = None
+        self._playback.reset()
         effects: list[Effect] = []
         for turn in self._turns.drop_all():
             if not turn.interrupted:
@@ -106,7 +122,7 @@ class Conversation:
                 ]
             elif turn.announced:
                 effects.append(AssistantTurnCompleted(turn.turn_id, "cancelled"))
-        return [*effects, *self._gate.line_down()]
+        return [*effects, *self._ledger.line_down(), *self._gate.line_down()]
 
     # -- commands
 
@@ -114,26 +130,34 @@ class Conversation:
         """A user message: recorded, sent, and answered."""
         self._rounds = 0
         item_id = item.id or ""
-        return [*self._record(item), *self._up([Send(create_item(item))]), *self._up(self._gate.ask(item_id))]
+        recorded = self._ledger.record(item)
+        return [*recorded, *self._up([Send(create_item(item))]), *self._up(self._gate.ask(item_id))]
 
     def ask(self) -> Effects:
         """Want a reply to what is there."""
         self._rounds = 0
         return self._up(self._gate.ask(self._new_id("ask")))
 
-    def interrupt(self, reason: InterruptReason) -> Effects:
-        """Stop what is being said, and the tools of what was said."""
+    def interrupt(self, reason: InterruptReason, now: float) -> Effects:
+        """Stop what is being said or played, and the tools of what was said."""
         streaming = self._turns.streaming()
+        heard = self._playback.cut(now)
+        played_ms = {one.turn_id: int(one.played_ms) for one in reversed(heard)}
         effects: list[Effect] = []
+        if reason == "manual":
+            effects += [self._cancel(turn) for turn in streaming]
+        effects += [effect for one in heard for effect in self._take_back(one)]
         for turn in streaming:
-            if reason == "manual":
-                effects.append(self._cancel(turn))
-            effects += self._cut(turn, reason)
+            effects += self._cut(turn, reason, played_ms.pop(turn.turn_id, None))
         if not streaming and reason == "manual":
             self._gate.cut()  # before the tools: what their outputs ask for is asked for after the interruption
         for turn_id in self._batches.open_turns():
-            effects += self._interrupt_tools(turn_id, reason)
-        return effects
+            effects += self._interrupt_tools(turn_id, reason, played_ms.pop(turn_id, None))
+        return [*effects, *(Interrupted(turn_id, reason, ms) for turn_id, ms in played_ms.items())]
+
+    def playback_reported(self, item_id: str, played_ms: float) -> None:
+        """The application says how much of an item was played."""
+        self._playback.report(item_id, played_ms)
 
     def tool_finished(self, outcome: ToolOutcome) -> Effects:
         """A tool worker is done with a call."""
@@ -157,12 +181,11 @@ class Conversation:
         """The server refused an event. Returns whether that is dealt with, the item it was about, and effects."""
         handled, effects = self._gate.rejected(event_id, code)
         item_id = (event_id or "").removeprefix(ITEM_EVENT)
-        item = next((item for item in self._items if item.id == item_id), None)
+        item = self._ledger.history.get(item_id)
         if item is None:
             return handled, None, effects
         if item.role == "user":
-            self._items.remove(item)
-            effects = [*effects, Record(ItemRefused(item_id)), *self._gate.withdraw(item_id)]
+            effects = [*effects, *self._ledger.refused(item_id), *self._gate.withdraw(item_id)]
         return handled, item_id, effects
 
     # -- server events
@@ -197,15 +220,16 @@ class Conversation:
         if not self._turns.known(response.id):  # around interruptions there may be no response.created
             effects += self._begin(response, over=True)
         turn, said = self._turns.finish(response)
-        effects += said
+        self._playback.turn_finished(turn.turn_id)
+        effects += [*self._ledger.spent(response), *said]
         status: TurnStatus = "cancelled" if turn.interrupted else _status(response)
         runnable = self._runnable(turn, response)
         effects += announce(turn, runnable if turn.interrupted else turn.calls.values())
         if turn.announced:
             runs = {call.call_id for call in runnable}
             effects += self._report(turn, response, status, runs)
-        if turn.default and not turn.interrupted:
-            effects += self._remember(turn)
+        if turn.default:
+            effects += self._remember(turn, response)
         if runnable:
             self._rounds += 1
             effects += self._batches.start(
@@ -243,42 +267,74 @@ class Conversation:
         usage = msgspec.to_builtins(response.usage) if response.usage is not None else None
         return [*effects, AssistantTurnCompleted(turn.turn_id, status, usage)]
 
-    def _remember(self, turn: Turn) -> list[Effect]:
-        return [
-            effect
-            for item_id, said in turn.said.items()
-            for effect in self._record(assistant_text("".join(said), item_id=item_id))
-        ]
+    def _remember(self, turn: Turn, response: Response) -> list[Effect]:
+        ledger = self._ledger
+        if (
+            not turn.announced
+        ):  # it came too late, and nobody has seen it: the model must not believe otherwise
+            deleted = [
+                ConversationItemDelete(item_id=one, event_id=self._new_id("event")) for one in turn.items
+            ]
+            forgotten = [effect for one in turn.items for effect in ledger.delete(one)]
+            return [*(Send(event) for event in deleted), *forgotten]
+        effects = ledger.answered(response)
+        for item_id, said in turn.said.items():
+            if not ledger.history.text_of(item_id) and not ledger.history.was_removed(item_id):
+                item = assistant_text("".join(said), item_id=item_id)
+                effects += ledger.record(msgspec.structs.replace(item, status=_status(response)))
+        return effects
 
     def _item_arrived(
         self, event: wire.ConversationItemAdded | wire.ConversationItemCreated, _now: float
     ) -> Effects:
         if event.item.id:
             self._gate.arrived(event.item.id)
-        return NOTHING
+        return self._ledger.placed(event.item, event.previous_item_id)
 
-    def _speech_started(self, event: wire.InputAudioBufferSpeechStarted, _now: float) -> Effects:
+    def _item_done(self, event: wire.ConversationItemDone, _now: float) -> Effects:
+        if event.item.id:
+            self._gate.arrived(event.item.id)
+        return self._ledger.done(event.item, event.previous_item_id)
+
+    def _speech_started(self, event: wire.InputAudioBufferSpeechStarted, now: float) -> Effects:
         self._rounds = 0
         held = self._gate.speech_started()
         started = UserSpeechStarted(event.audio_start_ms or 0.0, event.item_id)
         if not self._config.vad_interrupts:
             return [started, *held]
-        return [started, *held, *self.interrupt("barge_in")]
+        return [started, *held, *self.interrupt("barge_in", now)]
 
     def _speech_stopped(self, event: wire.InputAudioBufferSpeechStopped, _now: float) -> Effects:
         return [UserSpeechStopped(event.audio_end_ms or 0.0, event.item_id), *self._gate.speech_stopped()]
 
     # -- steps
 
-    def _cut(self, turn: Turn, reason: InterruptReason) -> list[Effect]:
-        return [self._turns.interrupt(turn, reason), *self._gate.interrupted(turn.turn_id)]
+    def _cut(self, turn: Turn, reason: InterruptReason, audio_end_ms: int | None = None) -> list[Effect]:
+        return [self._turns.interrupt(turn, reason, audio_end_ms), *self._gate.interrupted(turn.turn_id)]
+
+    def _take_back(self, heard: Heard) -> list[Effect]:
+        """The model believes that all of it was heard: tell it what was."""
+        item_id, event_id, played_ms = heard.item_id, self._new_id("event"), int(heard.played_ms)
+        if not played_ms:
+            delete = ConversationItemDelete(item_id=item_id, event_id=event_id)
+            return [*self._up([Send(delete)]), *self._ledger.delete(item_id)]
+        truncate = ConversationItemTruncate(
+            item_id=item_id, content_index=heard.content_index, audio_end_ms=played_ms, event_id=event_id
+        )
+        said = self._turns.spoken(heard.turn_id, item_id)
+        text = heard_text(
+            self._ledger.history.text_of(item_id) if said is None else said, played_ms, heard.received_ms
+        )
+        return [*self._up([Send(truncate)]), *self._ledger.truncate(item_id, played_ms, text)]
 
     def _cancel(self, turn: Turn) -> Send:
         return Send(ResponseCancel(response_id=turn.turn_id, event_id=self._new_id("event")))
 
-    def _interrupt_tools(self, turn_id: str, reason: InterruptReason) -> list[Effect]:
+    def _interrupt_tools(
+        self, turn_id: str, reason: InterruptReason, audio_end_ms: int | None
+    ) -> list[Effect]:
         submits, effects = self._batches.interrupt(turn_id)
-        told = Interrupted(turn_id, reason)
+        told = Interrupted(turn_id, reason, audio_end_ms)
         if not submits:
             return [told, *effects, *self._gate.drop(turn_id)]
         done = self._submit(turn_id) if self._batches.ready(turn_id) else []
@@ -287,9 +343,7 @@ class Conversation:
     def _submit(self, turn_id: str) -> list[Effect]:
         interrupted = self._batches.was_interrupted(turn_id)
         last, effects = self._batches.submit(turn_id, self._line)
-        self._items += [
-            e.entry.item for e in effects if isinstance(e, Record) and isinstance(e.entry, ItemRecorded)
-        ]
+        self._ledger.take(effects)
         if interrupted and self._config.on_interrupt == "drop":
             return [*self._up(effects), *self._gate.drop(turn_id)]
         if self._rounds > self._config.max_tool_rounds:
@@ -299,10 +353,6 @@ class Conversation:
             stop = Error("too_many_tool_rounds", message, recoverable=True)
             return [*self._up(effects), *self._gate.drop(turn_id), stop]
         return [*self._up(effects), *self._up(self._gate.ask(last, instead_of=turn_id))]
-
-    def _record(self, item: Item) -> list[Effect]:
-        self._items.append(item)
-        return [Record(ItemRecorded(item))]
 
     def _up(self, effects: Effects) -> list[Effect]:
         if self._line is None:
@@ -319,21 +369,6 @@ class Conversation:
 
 def _status(response: Response) -> TurnStatus:
     return response.status if response.status in get_args(TurnStatus) else "completed"  # type: ignore[return-value]  # narrowed by the set
-
-
-def _transcript_delta(event: wire.ConversationItemInputAudioTranscriptionDelta, _now: float) -> Effects:
-    return [UserTranscriptDelta(event.item_id, event.delta, event.content_index or 0)]
-
-
-def _transcript_completed(
-    event: wire.ConversationItemInputAudioTranscriptionCompleted, _now: float
-) -> Effects:
-    return [UserTranscript(event.item_id, event.transcript, event.content_index)]
-
-
-def _transcript_failed(event: wire.ConversationItemInputAudioTranscriptionFailed, _now: float) -> Effects:
-    error = event.error.message or event.error.code or "the transcription failed"
-    return [UserTranscript(event.item_id, "", event.content_index, error)]
 
 
 def _rate_limits(event: wire.RateLimitsUpdated, _now: float) -> Effects:

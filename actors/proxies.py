@@ -18,7 +18,9 @@ from . import commands as cmd
 from .directory import Directory, SessionEntry
 from .event_stream import EventStream
 from .events import Pcm16, SessionClosed
+from .history import HistoryItem
 from .own_future import OwnFuture
+from .usage import SessionUsage
 
 TREE_TIMEOUT_S = 5.0
 
@@ -108,6 +110,22 @@ class SessionProxy(StableProxy[Any]):
     def interrupt(self) -> Future[None]:
         """Stop what the model is saying, and the tools at work for it."""
         return self._ask(cmd.Interrupt())
+
+    def report_playback(self, item_id: str, played_ms: float) -> Future[None]:
+        """Say how much of a spoken item was played, milliseconds: what was not is taken back from the model when it is cut off.
+
+        Without reports it is estimated from when the audio was delivered and how long it is. Report regularly while it
+        plays, or at least before `interrupt()`: from the first report on, nothing is estimated any more.
+        """
+        return self._ask(cmd.ReportPlayback(item_id, played_ms))
+
+    def history(self) -> Future[list[HistoryItem]]:
+        """Return the conversation so far, in the provider's order; of what was cut off, what was heard."""
+        return self._ask(cmd.GetHistory())
+
+    def usage(self) -> Future[SessionUsage]:
+        """Return what the session cost so far, across reconnects and restarts."""
+        return self._ask(cmd.GetUsage())
 
     def update_instructions(self, instructions: str) -> Future[None]:
         """Replace the instructions; the future is done when the provider has confirmed them.

@@ -10,9 +10,10 @@ from typing import cast
 from ..gateway.config import Config
 from ..gateway.provider import Gateway
 from .conversation import Conversation
+from .ledger import Ledger
+from .memory import Memory
 from .reply_gate import ReplyGate
 from .session_core import SessionCore
-from .session_log import Memory
 from .tool import Tool, tool_timeout_s
 from .tool_batches import Policy, ToolBatches
 from .tool_runner import ToolRunner
@@ -50,8 +51,7 @@ def build_core(
         cast(Policy, config.on_interrupt),
         settle_dropped=config.settle_dropped_calls,
     )
-    conversation = Conversation(config, new_id, gate, batches)
-    conversation.restore(memory.items)
+    conversation = Conversation(config, new_id, gate, batches, Ledger(memory.history, memory.usage))
     return SessionCore(
         recipe.session_id, config, conversation, recipe.gateway, new_id, memory=memory, restarts=restarts
     )

@@ -229,10 +229,11 @@ class ReplyGate:
 
     # -- the line
 
-    def line_up(self) -> Effects:
-        """The line works and the conversation is on it."""
+    def line_up(self, answered: Callable[[str], bool]) -> Effects:
+        """The line works and the conversation is on it. ``answered``: whether the model said its say to this item before."""
         self._up = True
-        return self.proceed()
+        settled = self._settle({ask for ask in self._asks if answered(ask)})
+        return [*settled, *self.proceed()]
 
     def line_down(self) -> Effects:
         """Whatever was in flight is gone; who was not answered still wants a reply."""

@@ -51,8 +51,8 @@ from .effects import (
 from .errors import SessionGone
 from .events import Error, SessionClosed, SessionOpened
 from .line import Line, LineService
+from .memory import recall
 from .recipe import SessionRecipe, build_core
-from .session_log import recall
 from .tool_outcome import ToolOutcome
 from .tool_worker import ToolDone
 

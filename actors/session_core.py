@@ -14,7 +14,6 @@ from typing import Any, assert_never
 
 from ..gateway import codes
 from ..gateway import server_events as wire
-from ..gateway.client_events import InputAudioBufferClear, InputAudioBufferCommit
 from ..gateway.config import Config
 from ..gateway.errors import (
     ConnectTimeout,
@@ -27,13 +26,17 @@ from ..gateway.errors import (
 from ..gateway.items import user_text
 from ..gateway.server_events import ServerEvent
 from ..gateway.wire_types import ErrorDetail, SessionInfo
+from .audio_input import AudioInput
 from .commands import (
     AwaitOpen,
     ClearAudio,
     CommitAudio,
     CreateResponse,
+    GetHistory,
     GetInstructions,
+    GetUsage,
     Interrupt,
+    ReportPlayback,
     SendAudio,
     SendText,
     SessionCommand,
@@ -48,23 +51,20 @@ from .effects import (
     Effects,
     Finish,
     Record,
-    Reject,
     Resolve,
     Send,
-    SendAppend,
     StartTimer,
     StopTimer,
 )
-from .errors import InvalidCommand, LineDown
 from .events import Error, RateLimited, SessionOpened, SessionUpdated
 from .instruction_updates import InstructionUpdates
 from .line_state import OPEN_TIMER, LineState, Phase
-from .session_log import Memory, SessionConfirmed
+from .memory import Memory
+from .session_log import SessionConfirmed
 from .tool_outcome import ToolOutcome
 
 REFUSED_TIMER = "refused"
 REFUSED_GRACE_S = 1.0  # between an error that refuses the session and the CLOSE that follows it
-MIN_COMMIT_MS = 100
 
 
 class SessionCore:
@@ -106,13 +106,13 @@ class SessionCore:
         self._refusal: ErrorDetail | None = None
         self._updates = InstructionUpdates(dialect, new_id)
         self._waiting_for_open: list[int] = []
-        self._buffered_bytes = 0
+        self._audio = AudioInput(48 if config.input_audio_format == "pcm16" else 8, new_id)
         self._handlers: dict[type[Any], Callable[[Any, float], Effects]] = {
             **conversation.handlers(),
             wire.SessionCreated: self._session_created,
             wire.SessionUpdated: self._session_updated,
             wire.Error: self._server_error,
-            wire.InputAudioBufferCommitted: self._audio_committed,
+            wire.InputAudioBufferCommitted: self._audio.committed,
         }
 
     @property
@@ -192,7 +192,7 @@ class SessionCore:
         """A ToolWorker delivered, or died."""
         return self._conversation.tool_finished(outcome)
 
-    def command(self, command: SessionCommand, token: int | None, _now: float) -> Effects:
+    def command(self, command: SessionCommand, token: int | None, now: float) -> Effects:
         """Somebody wants something; ``token`` is where the answer goes, if anywhere."""
         match command:
             case SendText(text):
@@ -201,17 +201,24 @@ class SessionCore:
             case CreateResponse():
                 return [*self._conversation.ask(), *_resolve(token)]
             case Interrupt():
-                return [*self._conversation.interrupt("manual"), *_resolve(token)]
+                return [*self._conversation.interrupt("manual", now), *_resolve(token)]
             case UpdateInstructions(text):
                 return self._updates.want(text, token, up=self._lines.phase is Phase.UP)
             case GetInstructions():
                 return _resolve(token, self._config.instructions)
             case SendAudio(data):
-                return self._append(data, token)
+                return self._audio.append(data, token)
             case CommitAudio():
-                return self._commit(token)
+                return self._audio.commit(token, self._conversation.ask)
             case ClearAudio():
-                return self._clear(token)
+                return self._audio.clear(token)
+            case ReportPlayback(item_id, played_ms):
+                self._conversation.playback_reported(item_id, played_ms)
+                return _resolve(token)
+            case GetHistory():
+                return _resolve(token, self._conversation.history())
+            case GetUsage():
+                return _resolve(token, self._conversation.usage())
             case AwaitOpen():
                 return self._await_open(token)
         assert_never(command)
@@ -225,7 +232,7 @@ class SessionCore:
         effects: list[Effect] = [StopTimer(OPEN_TIMER), StopTimer(REFUSED_TIMER), DropLine(attempt)]
         self._refusal = None
         self._lines.phase = Phase.WAITING
-        self._buffered_bytes = 0
+        self._audio.line_down()
         if was_up:
             effects += self._conversation.line_down()
         if isinstance(error, LineClosed) and error.close_code == 1000:
@@ -270,6 +277,7 @@ class SessionCore:
     def _opened(self, updated: SessionInfo) -> Effects:
         created = self._created or updated
         self._lines.phase = Phase.UP
+        self._audio.line_up()
         resumed, self._confirmed = self._confirmed, True
         if not resumed:
             self._lines.works()
@@ -317,37 +325,7 @@ class SessionCore:
         limited = [RateLimited(0.0)] if codes.is_rate_limit_error(detail.code) else []
         return [told, *limited, *effects]
 
-    # -- audio in
-
-    def _append(self, data: bytes, token: int | None) -> Effects:
-        if self._lines.phase is not Phase.UP:
-            # Audio is never replayed: what is spoken into a dead line is gone.
-            return [Reject(token, LineDown("send_audio"))] if token is not None else NOTHING
-        self._buffered_bytes += len(data)
-        return [SendAppend(data, self._new_id("event"), token)]
-
-    def _commit(self, token: int | None) -> Effects:
-        if self._lines.phase is not Phase.UP:
-            return [Reject(token, LineDown("commit_audio"))] if token is not None else NOTHING
-        bytes_per_ms = 48 if self._config.input_audio_format == "pcm16" else 8
-        if self._buffered_bytes < MIN_COMMIT_MS * bytes_per_ms:
-            have_ms = self._buffered_bytes // bytes_per_ms
-            short = InvalidCommand(
-                f"commit_audio needs {MIN_COMMIT_MS} ms of audio, {have_ms} ms were sent since the last"
-            )
-            return [Reject(token, short)] if token is not None else NOTHING
-        self._buffered_bytes = 0
-        commit = Send(InputAudioBufferCommit(event_id=self._new_id("event")))
-        return [commit, *self._conversation.ask(), *_resolve(token)]
-
-    def _clear(self, token: int | None) -> Effects:
-        self._buffered_bytes = 0
-        clear = [Send(InputAudioBufferClear(event_id=self._new_id("event")))]
-        return [*(clear if self._lines.phase is Phase.UP else []), *_resolve(token)]
-
-    def _audio_committed(self, _event: wire.InputAudioBufferCommitted, _now: float) -> Effects:
-        self._buffered_bytes = 0
-        return NOTHING
+    # -- waiting
 
     def _await_open(self, token: int | None) -> Effects:
         if self._confirmed:

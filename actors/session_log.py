@@ -7,49 +7,99 @@ open until a response that covers it is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
-from ..gateway.wire_types import Item
+import msgspec
+
+from ..gateway.wire_types import Item, TranscriptionUsage, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class ItemRecorded:
-    """An item of the conversation: a user message that was accepted, the assistant's words, a call, an output."""
+class _Entry(msgspec.Struct, frozen=True, tag=True):
+    """What all entries have in common: as JSON they name their kind in ``type``."""
+
+
+class ItemRecorded(_Entry, frozen=True, tag=True):
+    """An item of the conversation, new or as it is now: a message, a call, an output.
+
+    ``previous_item_id``: the one it follows, "root" if it is the first, None if that is not known: then it stays where
+    it is, or comes last.
+    """
 
     item: Item
+    previous_item_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ItemRefused:
+class ItemRefused(_Entry, frozen=True, tag=True):
     """The provider refused this item: it is no part of the conversation."""
 
     item_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyAsked:
+class ItemDeleted(_Entry, frozen=True, tag=True):
+    """This item is no part of the conversation any more."""
+
+    item_id: str
+
+
+class ItemTruncated(_Entry, frozen=True, tag=True):
+    """Of this spoken item so much was played; ``text`` is what was heard."""
+
+    item_id: str
+    audio_end_ms: int
+    text: str
+
+
+class Transcribed(_Entry, frozen=True, tag=True):
+    """What was said in one audio part of an item."""
+
+    item_id: str
+    content_index: int
+    text: str
+
+
+class ReplyAsked(_Entry, frozen=True, tag=True):
     """A reply is wanted. ``ask_id``: the item that asks for it, or an id of its own."""
 
     ask_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplySettled:
+class ReplySettled(_Entry, frozen=True, tag=True):
     """These asks were answered, or refused for good."""
 
     ask_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionConfirmed:
+class SessionConfirmed(_Entry, frozen=True, tag=True):
     """The provider confirmed the session once, with these instructions."""
 
     instructions: str | None
 
 
-Entry: TypeAlias = ItemRecorded | ItemRefused | ReplyAsked | ReplySettled | SessionConfirmed
+class TokensUsed(_Entry, frozen=True, tag=True):
+    """A response cost this."""
+
+    usage: Usage
+
+
+class TranscriptionUsed(_Entry, frozen=True, tag=True):
+    """A transcription of the user's speech cost this."""
+
+    usage: TranscriptionUsage
+
+
+Entry: TypeAlias = (
+    ItemRecorded
+    | ItemRefused
+    | ItemDeleted
+    | ItemTruncated
+    | Transcribed
+    | ReplyAsked
+    | ReplySettled
+    | SessionConfirmed
+    | TokensUsed
+    | TranscriptionUsed
+)
 
 
 class SessionLog(Protocol):
@@ -77,34 +127,3 @@ class MemorySessionLog:
     def read(self) -> Sequence[Entry]:
         """Return a copy of all entries, oldest first."""
         return tuple(self._entries)
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What a log amounts to."""
-
-    confirmed: bool = False
-    instructions: str | None = None
-    items: tuple[Item, ...] = ()
-    open_asks: tuple[str, ...] = field(default=())
-
-
-def recall(entries: Iterable[Entry]) -> Memory:
-    """Fold a log into what the next incarnation must know."""
-    confirmed, instructions = False, None
-    items: list[Item] = []
-    asks: dict[str, None] = {}
-    for entry in entries:
-        match entry:
-            case ItemRecorded(item):
-                items.append(item)
-            case ItemRefused(item_id):
-                items = [item for item in items if item.id != item_id]
-            case ReplyAsked(ask_id):
-                asks[ask_id] = None
-            case ReplySettled(ask_ids):
-                for ask_id in ask_ids:
-                    asks.pop(ask_id, None)
-            case SessionConfirmed(text):
-                confirmed, instructions = True, text
-    return Memory(confirmed, instructions, tuple(items), tuple(asks))

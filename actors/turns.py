@@ -18,6 +18,7 @@ from ..gateway.server_events import (
     ResponseFunctionCallArgumentsDelta,
     ResponseFunctionCallArgumentsDone,
     ResponseOutputAudioDelta,
+    ResponseOutputAudioDone,
     ResponseOutputAudioTranscriptDelta,
     ResponseOutputAudioTranscriptDone,
     ResponseOutputItemAdded,
@@ -38,7 +39,9 @@ from .events import (
     ToolCallArgsDelta,
     ToolCallStarted,
 )
+from .playback import Playback
 
+_INT16 = np.dtype("<i2")
 _REMEMBERED = 1024  # ids of finished turns, so that a second response.done is known for what it is
 
 
@@ -68,15 +71,24 @@ class Turn:
     default: bool
     announced: bool = True
     interrupted: bool = False
+    items: list[str] = field(default_factory=list[str])
+    spoken: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     said: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     calls: dict[str, CallDraft] = field(default_factory=dict[str, CallDraft])
     odd_bytes: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 class Turns:
-    """All responses in the making, by id."""
+    """All responses in the making, by id.
 
-    def __init__(self) -> None:
+    Args:
+        playback: is told what audio went out.
+        samples_per_ms: of the output audio.
+    """
+
+    def __init__(self, playback: Playback, samples_per_ms: float) -> None:
+        self._playback = playback
+        self._samples_per_ms = samples_per_ms
         self._all: dict[str, Turn] = {}
         self._visible: dict[str, Turn] = {}
         self._finished: OrderedDict[str, None] = OrderedDict()
@@ -121,11 +133,16 @@ class Turns:
         """The visible turns of the default conversation, oldest first."""
         return [turn for turn in self._visible.values() if turn.default]
 
-    def interrupt(self, turn: Turn, reason: InterruptReason) -> Interrupted:
+    def interrupt(self, turn: Turn, reason: InterruptReason, audio_end_ms: int | None = None) -> Interrupted:
         """Hide the rest of a turn."""
         turn.interrupted = True
         self._visible.pop(turn.turn_id, None)
-        return Interrupted(turn.turn_id, reason)
+        return Interrupted(turn.turn_id, reason, audio_end_ms)
+
+    def spoken(self, turn_id: str, item_id: str) -> str | None:
+        """Return what the audio of an item in the making says so far; None if it is not in the making."""
+        turn = self._all.get(turn_id)
+        return None if turn is None else "".join(turn.spoken.get(item_id, ()))
 
     def drop_all(self) -> Iterable[Turn]:
         """Forget everything (the line is gone) and return the turns that were in the making."""
@@ -144,11 +161,13 @@ class Turns:
 
     def transcript_delta(self, event: ResponseOutputAudioTranscriptDelta, _now: float) -> Effects:
         """More of what the audio says."""
-        if event.response_id not in self._visible:
+        turn = self._visible.get(event.response_id)
+        if turn is None:
             return NOTHING
+        turn.spoken.setdefault(event.item_id, []).append(event.delta)
         return (AssistantTranscriptDelta(event.response_id, event.delta, event.item_id, event.content_index),)
 
-    def audio_delta(self, event: ResponseOutputAudioDelta, _now: float) -> Effects:
+    def audio_delta(self, event: ResponseOutputAudioDelta, now: float) -> Effects:
         """More audio; an odd byte waits for the next delta of its item."""
         turn = self._visible.get(event.response_id)
         if turn is None:
@@ -159,10 +178,18 @@ class Turns:
         if len(data) & 1:
             turn.odd_bytes[event.item_id] = data[-1:]
             data = data[:-1]
-        pcm = np.frombuffer(data, np.dtype("<i2"))
+        pcm = np.frombuffer(data, _INT16)
+        if turn.default:  # what is no part of the conversation cannot be taken back from it
+            length_ms = len(pcm) / self._samples_per_ms
+            self._playback.delivered(turn.turn_id, event.item_id, event.content_index, length_ms, now)
         return (AssistantAudioDelta(event.response_id, pcm, event.item_id, event.content_index),)
 
     # -- finals
+
+    def audio_done(self, event: ResponseOutputAudioDone, _now: float) -> Effects:
+        """All audio of a part was received."""
+        self._playback.finished(event.item_id)
+        return NOTHING
 
     def text_done(self, event: ResponseOutputTextDone, _now: float) -> Effects:
         """A text part is complete."""
@@ -186,6 +213,8 @@ class Turns:
         """An output item began; a function call is announced."""
         turn = self._all.get(event.response_id)
         item = event.item
+        if turn is not None and item.id:
+            turn.items.append(item.id)
         if turn is None or item.type != "function_call" or not item.call_id:
             return NOTHING
         if item.call_id in turn.calls:

@@ -10,8 +10,9 @@ import pytest
 
 from trunkline.actors.effects import OpenLine, Reject, Resolve, Send, StartTimer, StartTool, StopTool
 from trunkline.actors.events import SessionEvent
+from trunkline.actors.memory import recall
 from trunkline.actors.recipe import SessionRecipe, build_core
-from trunkline.actors.session_log import Entry, recall
+from trunkline.actors.session_log import Entry
 from trunkline.actors.tool import as_tool
 from trunkline.actors.tool_outcome import ToolOutcome
 from trunkline.actors.tool_runner import ParallelToolRunner

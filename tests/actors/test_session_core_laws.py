@@ -25,7 +25,7 @@ from trunkline.actors.commands import (
     UpdateInstructions,
 )
 from trunkline.actors.effects import Finish, Reject, Resolve, StartTimer, StartTool, StopTimer
-from trunkline.actors.session_log import recall
+from trunkline.actors.memory import recall
 from trunkline.actors.tool_outcome import ToolOutcome
 from trunkline.actors.tool_runner import ParallelToolRunner, SerialToolRunner
 from trunkline.gateway.codec import decode_server_event
