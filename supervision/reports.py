@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from .child_spec import ChildSpec
@@ -34,6 +35,8 @@ class Report:
         reason: why.
         offender: the child's urn ("" if it never had one).
         spec: the child's.
+        traceback: the formatted traceback of the exception behind `reason`, as it was then; "" if there is none. Not
+            part of what makes two reports equal.
 
     Source: the supervisor reports of OTP's logger (supervisor, errorContext, reason, offender).
     """
@@ -43,6 +46,7 @@ class Report:
     reason: ExitReason
     offender: str
     spec: ChildSpec
+    traceback: str = field(default="", compare=False, repr=False)
 
 
 OnReport: TypeAlias = Callable[[Report], object]
@@ -50,6 +54,7 @@ OnReport: TypeAlias = Callable[[Report], object]
 
 def publish(report: Report, on_report: OnReport | None) -> None:
     """Log the report and give it to `on_report`, whose exceptions are logged: it must not harm the tree."""
+    cause = cause_of(report.reason)
     _logger.log(
         _LEVELS[report.context],
         "%s: %s of child %r: %r",
@@ -57,12 +62,16 @@ def publish(report: Report, on_report: OnReport | None) -> None:
         report.context,
         report.spec.id,
         report.reason,
-        exc_info=cause_of(report.reason) if report.context != "gave_up" else None,
+        exc_info=cause if report.context != "gave_up" else None,
         extra={"child_id": report.spec.id, "supervisor": report.supervisor, "context": report.context},
     )
     if on_report is None:
         return
     try:
-        on_report(report)
+        on_report(report if cause is None else replace(report, traceback=_formatted(cause)))
     except Exception:
         _logger.exception("on_report of %s raised", report.supervisor)
+
+
+def _formatted(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))

@@ -18,6 +18,7 @@ from .futures import Future
 from .mailbox import Mailbox
 from .reasons import KILLED, NORMAL, Exit, ExitReason, is_clean
 from .timers import IGNORED
+from .twins import twin_of
 
 __all__ = ["Life", "StopFor", "Supervised", "kill_actor", "life_of", "supervisable"]
 
@@ -184,7 +185,9 @@ class Supervised(pykka.Actor):
         elif isinstance(error, Exception):
             if not self.let_it_crash:
                 raise error
-            mailbox.owe(error)
+            mailbox.owe(
+                twin_of(error)
+            )  # the error itself is the reason, which others hold: nobody raises it again
             self._fail(error)
         elif self._life.supervised:
             mailbox.owe()

@@ -51,3 +51,23 @@ def test_a_clean_end_is_not_reported(run_tree, start_child, eventually, restart)
     child.stop()
     eventually(lambda: not child.is_alive())
     assert reports == []
+
+
+def test_a_report_has_the_traceback_of_the_reason_as_it_was(run_tree, start_child, crash, eventually):
+    reports = []
+    supervisor = run_tree(DynamicSupervisor, on_report=reports.append)
+    crash(start_child(supervisor, "c"), ValueError("the reason"))
+    eventually(lambda: reports)
+    text = reports[0].traceback
+    assert text.startswith("Traceback (most recent call last):")
+    assert "in on_receive" in text
+    assert text.endswith("ValueError: the reason\n")
+    assert crash.__name__ not in text  # the asker's frames are the asker's
+
+
+def test_a_report_of_an_end_without_an_exception_has_no_traceback(run_tree, start_child, eventually):
+    reports = []
+    supervisor = run_tree(DynamicSupervisor, on_report=reports.append)
+    start_child(supervisor, "c").stop()
+    eventually(lambda: reports)
+    assert (reports[0].context, reports[0].traceback) == ("child_terminated", "")
