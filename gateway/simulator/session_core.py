@@ -121,8 +121,11 @@ class SessionCore:
 
     def _update_session(self, event: Event) -> list[Effect]:
         self._settings = updated(self._settings, event["session"], self._progress())
-        updated_event = self._send("session.updated", session=shown(self._settings))
-        return [updated_event, *self._list_mcp_tools(event["session"].get("tools") or ())]
+        return [
+            self._send("session.updated", session=shown(self._settings)),
+            *self._taken(self._input.configure(self._settings["audio"]["input"])),
+            *self._list_mcp_tools(event["session"].get("tools") or ()),
+        ]
 
     def _list_mcp_tools(self, tools: Iterable[Mapping[str, Any]]) -> list[Effect]:
         return [Send(event) for event in self._mcp.events(tools, self._items, self._ids)]
