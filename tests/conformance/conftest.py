@@ -27,7 +27,7 @@ from trunkline.supervision import (
     call,
     join,
     kill,
-    zombies,
+    testing,
 )
 
 PATIENCE_S = 10.0
@@ -44,23 +44,7 @@ def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -
     return True
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_left_behind() -> Iterator[None]:
-    """Fail on an actor, a thread or a zombie that outlives its test."""
-    threads_before = set(threading.enumerate())
-    yield
-    has_actors = not wait_until(lambda: not pykka.ActorRegistry.get_all(), 2.0)
-    actors = [str(ref) for ref in pykka.ActorRegistry.get_all()]
-    if has_actors:
-        pykka.ActorRegistry.stop_all(block=False)
-    deadline = time.monotonic() + 2.0
-    for thread in set(threading.enumerate()) - threads_before:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    threads = [thread.name for thread in set(threading.enumerate()) - threads_before if thread.is_alive()]
-    has_zombies = not wait_until(lambda: not zombies(), 2.0)
-    assert not actors, f"actors left behind: {actors}"
-    assert not threads, f"threads left behind: {threads}"
-    assert not has_zombies, f"zombies left behind: {zombies()}"
+nothing_is_left_behind = pytest.fixture(autouse=True)(testing.no_leaks)
 
 
 class Plan:

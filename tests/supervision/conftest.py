@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pykka
 import pytest
 
-from trunkline.supervision import CallerError, ChildSpec, Exit, GenServer, StartChild, call, zombies
+from trunkline.supervision import CallerError, ChildSpec, Exit, GenServer, StartChild, call, testing, zombies
 
 PATIENCE_S = 10.0
 
@@ -44,23 +43,12 @@ def open_sockets() -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
-    """Fail on an actor, a thread, a socket or a wake-up descriptor that outlives its test."""
-    threads_before = set(threading.enumerate())
-    gc.collect()
+    """Fail on what outlives its test: what `leak_check` finds, a socket, a wake-up descriptor."""
     sockets_before = open_sockets()
-    yield
-    has_actors = not wait_until(lambda: not pykka.ActorRegistry.get_all(), 2.0)
-    actors = [str(ref) for ref in pykka.ActorRegistry.get_all()]
-    if has_actors:
-        pykka.ActorRegistry.stop_all(block=False)
-    deadline = time.monotonic() + 2.0
-    for thread in set(threading.enumerate()) - threads_before:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    threads = [thread.name for thread in set(threading.enumerate()) - threads_before if thread.is_alive()]
+    with testing.leak_check():
+        yield
     gc.collect()
     sockets = {fd: target for fd, target in open_sockets().items() if sockets_before.get(fd) != target}
-    assert not actors, f"actors left behind: {actors}"
-    assert not threads, f"threads left behind: {threads}"
     assert not sockets, f"descriptors left behind: {sockets}"
 
 
