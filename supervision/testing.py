@@ -2,7 +2,7 @@
 
 - `crash(ref, error)` and `wait_for_restart(ref)`: break a child, and go on when it is back.
 - `Probe`: an actor that keeps what it is sent: `expect`, `expect_down`, `expect_no_message`.
-- `RecordingSupervisor` and its `Record`: what started, ended and was reported, in order.
+- `RecordingSupervisor`, `RecordingDynamicSupervisor` and their `Record`: what started, ended and was reported, in order.
 - `leak_check()`, and `no_leaks` for a pytest fixture: nothing is left behind.
 - `ManualClock`: time that moves when the test says so.
 
@@ -23,7 +23,7 @@ from .clock import ManualClock
 from .stable_ref import StableRef
 from .testing_leaks import LeakError, leak_check, no_leaks
 from .testing_probe import Probe
-from .testing_record import Ended, Record, RecordingSupervisor, Started
+from .testing_record import Ended, Record, RecordingDynamicSupervisor, RecordingSupervisor, Started
 
 __all__ = [
     "Ended",
@@ -31,6 +31,7 @@ __all__ = [
     "ManualClock",
     "Probe",
     "Record",
+    "RecordingDynamicSupervisor",
     "RecordingSupervisor",
     "Started",
     "crash",

@@ -1,4 +1,4 @@
-"""A supervisor that writes down, in order, what starts, what ends and what it reports. Owns a thread: the supervisor's."""
+"""Supervisors that write down, in order, what starts, what ends and what they report. Own a thread: the supervisor's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 from .child_spec import ChildSpec
+from .dynamic_supervisor import DynamicSupervisor
 from .reasons import ExitReason
 from .reports import OnReport, Report
 from .stable_ref import StableRef
@@ -14,7 +15,7 @@ from .supervised import Supervised, supervisable
 from .supervisor import Supervisor
 from .testing_probe import Arrivals
 
-__all__ = ["Ended", "Record", "RecordingSupervisor", "Started"]
+__all__ = ["Ended", "Record", "RecordingDynamicSupervisor", "RecordingSupervisor", "Started"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Ended:
 
 
 class Record:
-    """What a `RecordingSupervisor` writes into, from several threads. It outlives the supervisor; several may share one."""
+    """What a recording supervisor writes into, from several threads. It outlives the supervisor; several may share one."""
 
     def __init__(self) -> None:
         self._arrivals = Arrivals()
@@ -104,6 +105,33 @@ class _Recorded(Supervised):
         super()._actor_loop_setup()
 
 
+class _Recorder:
+    """What both kinds of recording supervisor add: children of recorded classes, a note of each report."""
+
+    def __init__(self, record: Record, on_report: OnReport | None) -> None:
+        self._record = record
+        self._on_report = on_report
+        self._classes: dict[type[Any], type[Any]] = {}
+
+    def note(self, report: Report) -> None:
+        """Write the report down and pass it on."""
+        report = replace(report, spec=_as_given(report.spec))
+        self._record._add(report)
+        if self._on_report is not None:
+            self._on_report(report)
+
+    def recorded(self, spec: Any) -> ChildSpec:
+        """Return the spec of a child that writes into the record."""
+        if not isinstance(spec, ChildSpec):
+            return cast("ChildSpec", spec)  # the supervisor says what is wrong with it
+        original: type[Any] = spec.start
+        if original not in self._classes:
+            body = {name: getattr(original, name) for name in ("__module__", "__qualname__", "__doc__")}
+            body |= {"_recorded_by": self._record, "_original": original}
+            self._classes[original] = type(original.__name__, (_Recorded, supervisable(original)), body)
+        return replace(spec, start=self._classes[original])
+
+
 class RecordingSupervisor(Supervisor):
     """A `Supervisor` that keeps a `Record`: `RecordingSupervisor.start([...], record=record)`.
 
@@ -124,34 +152,40 @@ class RecordingSupervisor(Supervisor):
         on_report: OnReport | None = None,
         **options: Any,
     ) -> None:
-        self._record = record
-        self._classes: dict[type[Any], type[Any]] = {}
-        self._on_original_report = on_report
-        super().__init__([self._recorded(spec) for spec in children], on_report=self._note, **options)
+        self._recorder = recorder = _Recorder(record, on_report)
+        super().__init__([recorder.recorded(spec) for spec in children], on_report=recorder.note, **options)
 
     def start_child(self, spec: ChildSpec) -> StableRef[Any] | None:
         """Add a child and start it; see `StartChild`."""
-        return super().start_child(self._recorded(spec))
+        return super().start_child(self._recorder.recorded(spec))
 
     def get_child_spec(self, child: Any) -> ChildSpec:
         """Look up a child's spec by id, as it was given; see `GetChildSpec`."""
         return _as_given(super().get_child_spec(child))
 
-    def _note(self, report: Report) -> None:
-        report = replace(report, spec=_as_given(report.spec))
-        self._record._add(report)
-        if self._on_original_report is not None:
-            self._on_original_report(report)
 
-    def _recorded(self, spec: Any) -> ChildSpec:
-        if not isinstance(spec, ChildSpec):
-            return cast("ChildSpec", spec)  # the supervisor says what is wrong with it
-        original: type[Any] = spec.start
-        if original not in self._classes:
-            body = {name: getattr(original, name) for name in ("__module__", "__qualname__", "__doc__")}
-            body |= {"_recorded_by": self._record, "_original": original}
-            self._classes[original] = type(original.__name__, (_Recorded, supervisable(original)), body)
-        return replace(spec, start=self._classes[original])
+class RecordingDynamicSupervisor(DynamicSupervisor):
+    """A `DynamicSupervisor` that keeps a `Record`, as a `RecordingSupervisor` does.
+
+    Ids need not be unique here: what tells children of one id apart in the record is their incarnations' urns.
+
+    Args:
+        record: where to write.
+        on_report: as a DynamicSupervisor's; called after the record is written.
+        options: a DynamicSupervisor's other arguments.
+    """
+
+    def __init__(self, *, record: Record, on_report: OnReport | None = None, **options: Any) -> None:
+        self._recorder = recorder = _Recorder(record, on_report)
+        super().__init__(on_report=recorder.note, **options)
+
+    def start_child(self, spec: ChildSpec) -> None:
+        """Start a child; see `StartChild`."""
+        super().start_child(self._recorder.recorded(spec))
+
+    def get_child_spec(self, child: Any) -> ChildSpec:
+        """Look up a child's spec by reference, as it was given; see `GetChildSpec`."""
+        return _as_given(super().get_child_spec(child))
 
 
 def _as_given(spec: ChildSpec) -> ChildSpec:

@@ -15,6 +15,7 @@ from trunkline.supervision import (
     DynamicSupervisor,
     Future,
     GenServer,
+    MaxChildren,
     Registry,
     Report,
     StartChild,
@@ -30,6 +31,7 @@ from trunkline.supervision.testing import (
     ManualClock,
     Probe,
     Record,
+    RecordingDynamicSupervisor,
     RecordingSupervisor,
     Started,
     crash,
@@ -218,6 +220,54 @@ class TestRecordingSupervisor:
         assert record.started == []
         assert record.expect(Ended).reason is bug
         assert "Report" in failing(record.expect, Started, 0.01)
+
+
+class TestRecordingDynamicSupervisor:
+    def test_it_records_starts_ends_and_reports_in_order(self, run_tree, worker_class):
+        record, reports, bug = Record(), [], ValueError("bug")
+        spec = ChildSpec("a", worker_class)
+        root = run_tree(RecordingDynamicSupervisor, record=record, on_report=reports.append)
+        child = call(root, StartChild(spec))
+        crash(child, bug)
+        assert wait_for_restart(child) == 1
+        call(root, TerminateChild(child))
+        other = call(root, StartChild(spec))
+        urns = [event.urn for event in record.events if isinstance(event, Started)]
+        assert urns[2] == other.actor_urn
+        root.stop()
+        kinds = [type(event) for event in record.events]
+        assert kinds == [Started, Ended, Report, Started, Ended, Started, Ended]
+        assert [event for event in record.events if isinstance(event, Ended)] == [
+            Ended("a", urns[0], bug),
+            Ended("a", urns[1], SHUTDOWN),
+            Ended("a", urns[2], SHUTDOWN),
+        ]
+        assert (record.started, record.ended) == (["a"] * 3, ["a"] * 3)
+        assert record.reports == reports
+        assert reports[0].spec == spec
+
+    def test_specs_and_classes_read_as_they_were_given(self, run_tree, worker_class):
+        spec = ChildSpec("a", worker_class)
+        root = run_tree(RecordingDynamicSupervisor, record=Record(), name="root")
+        child = call(root, StartChild(spec))
+        assert root.proxy().get_child_spec(child).get() == spec
+        assert "a (Worker)" in str(root.proxy().tree().get())
+
+    def test_a_start_that_fails_is_an_end_without_a_start(self, worker_class, run_tree):
+        record, bug = Record(), ValueError("bug")
+        root = run_tree(RecordingDynamicSupervisor, record=record)
+        with pytest.raises(Exception, match="bug"):
+            call(root, StartChild(ChildSpec("a", worker_class, (None, None, [bug]))))
+        assert record.started == []
+        assert record.expect(Ended).reason is bug
+        assert record.expect(Report).context == "start_error"
+
+    def test_it_refuses_what_a_dynamic_supervisor_refuses(self, run_tree, worker_class):
+        root = run_tree(RecordingDynamicSupervisor, record=Record(), max_children=0)
+        with pytest.raises(ValueError, match="spec"):
+            call(root, StartChild(worker_class))
+        with pytest.raises(MaxChildren):
+            call(root, StartChild(ChildSpec("a", worker_class)))
 
 
 class TestLeakCheck:
