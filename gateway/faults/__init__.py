@@ -2,7 +2,10 @@
 
 from .errors import FaultNeverFired, ImpossibleFault, InvalidSchedule
 from .fault import Fault, Seam
+from .faulty_gateway import FaultyGateway
+from .faulty_transport import FaultyTransport
 from .plan import ConnectionPlan, FaultPlan, Firing
+from .rewriting import Rewriter, Rewritten, type_of
 from .schedule import Direction, Injection
 from .values import (
     FAULTS,
@@ -53,6 +56,8 @@ __all__ = [
     "Fault",
     "FaultNeverFired",
     "FaultPlan",
+    "FaultyGateway",
+    "FaultyTransport",
     "Firing",
     "FragmentFlood",
     "Garbage",
@@ -72,10 +77,13 @@ __all__ = [
     "Refuse",
     "Reorder",
     "Reset",
+    "Rewriter",
+    "Rewritten",
     "Seam",
     "SessionExpired",
     "SilentUpgrade",
     "SlowReader",
     "Stall",
     "WrongType",
+    "type_of",
 ]

@@ -96,7 +96,7 @@ class FaultPlan:
 
         Args:
             number: Counted from 1; None: the next one of this plan. Attempts that a fault refuses count as well.
-            now: Monotonic seconds; what `after` counts from.
+            now: Monotonic seconds; what `after` counts from, unless `opened` says otherwise.
         """
         with self._lock:
             self._n_connections = (
@@ -196,6 +196,11 @@ class ConnectionPlan:
             return self._fire(
                 [w for w in self._watches if w.injection.fault.connects and w.connects()], None, None
             )
+
+    def opened(self, now: float) -> None:
+        """Say that the connection is open: `after` counts from here."""
+        with self._plan._lock:
+            self._began = now
 
     def frame(self, direction: Direction, event_type: str | None, now: float) -> tuple[Fault, ...]:
         """Count a frame, and return the faults that act on it, in the order of the plan.
