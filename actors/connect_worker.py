@@ -1,7 +1,7 @@
 """ConnectWorker: one connection attempt, in an actor of its own. Owns a thread, and the socket until it is handed over.
 
-DNS, TCP, TLS and upgrade block here and nowhere else. The open transport is offered to the session by an ask, and an ask
-is always answered: if the session does not take it, or is gone, the transport is closed.
+DNS, TCP, TLS and upgrade block here and nowhere else; killing the worker wakes it from them. The open transport is offered to
+the session by an ask, and an ask is always answered: if the session does not take it, or is gone, the transport is closed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import pykka
 
+from ..gateway.cancellation import Cancellation, cancellable_by
 from ..gateway.errors import ConnectError, GatewayError
 from ..gateway.provider import Gateway
 from ..gateway.transport import Transport
@@ -61,18 +62,25 @@ class ConnectWorker(GenServer):
         self._timeout_s = timeout_s
         self._attempt = attempt
         self._session = session
+        self._cancellation = Cancellation()
 
     def handle_continue(self) -> None:
         """Connect: after the supervisor's start is acknowledged, before any message."""
         try:
-            transport = self._gateway.connect(self._model, timeout_s=self._timeout_s)
+            with cancellable_by(self._cancellation):
+                transport = self._gateway.connect(self._model, timeout_s=self._timeout_s)
         except BaseException as error:  # noqa: BLE001 - the worker's edge: a failed attempt is the session's to judge
-            cast(self._session, LineFailed(self._attempt, _mapped(error)))
+            if not self._cancellation.cancelled:  # else whoever called it off knows
+                cast(self._session, LineFailed(self._attempt, _mapped(error)))
             raise Exit(NORMAL) from None
         offer = self._session.ask(LineOffered(self._attempt, transport), block=False)
         assert isinstance(offer, Future)
         offer.add_done_callback(lambda answer: _close_unless_taken(answer, transport))
         raise Exit(NORMAL)
+
+    def on_kill(self) -> None:
+        """The killer's thread: nobody waits for this line any more."""
+        self._cancellation.cancel()
 
 
 def _mapped(error: BaseException) -> GatewayError:

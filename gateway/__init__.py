@@ -12,11 +12,13 @@ What is pure here (no clock, thread, socket or log): everything that is re-expor
 from .audio import array_to_pcm16, duration_ms, pcm16_to_array
 from .audio_input import AudioInput
 from .audio_output import AudioOutput
+from .cancellation import Cancellation, cancellable_by, current_cancellation
 from .client_events import ClientEvent
 from .codec import decode_server_event, encode_client_event
 from .config import Config
 from .errors import (
     ConfigError,
+    ConnectCancelled,
     ConnectError,
     ConnectTimeout,
     EncodeError,
@@ -45,9 +47,11 @@ from .wire_types import VoiceId
 __all__ = [
     "AudioInput",
     "AudioOutput",
+    "Cancellation",
     "ClientEvent",
     "Config",
     "ConfigError",
+    "ConnectCancelled",
     "ConnectError",
     "ConnectTimeout",
     "EncodeError",
@@ -76,6 +80,8 @@ __all__ = [
     "Unreachable",
     "VoiceId",
     "array_to_pcm16",
+    "cancellable_by",
+    "current_cancellation",
     "decode_server_event",
     "duration_ms",
     "encode_client_event",

@@ -247,6 +247,16 @@ class ConnectTimeout(ConnectError):
     _hint = "check the network, or give connect_timeout_s more time"
 
 
+class ConnectCancelled(ConnectError):
+    """The attempt was called off by this side before there was a line: the session was closed meanwhile. Nobody's fault."""
+
+    _code = "connect_cancelled"
+    _hint = "connect again if there is still a use for the line"
+
+    def __init__(self, message: str = "the attempt to connect was called off", **details: Any) -> None:
+        super().__init__(message, **details)
+
+
 class Unreachable(ConnectError):
     """No TCP connection: unknown host, refused port, no route, or a proxy that said no."""
 

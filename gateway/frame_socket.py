@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 
 import websocket
 
+from .cancellation import shut_down
 from .deadline import Deadline
 from .errors import ConnectTimeout, HandshakeRefused, LineClosed, Unreachable
 from .frame_parser import TEXT, FrameParser, ProtocolViolation
@@ -226,11 +227,7 @@ class FrameSocket(websocket.WebSocket):
     def kill(self) -> None:
         """Shut the connection down in both directions, which wakes a poll; the descriptor stays open."""
         if self.sock is not None:
-            try:
-                # not SSLSocket.shutdown, which drops the TLS state under a reader: it would see cipher text
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
-            except OSError:
-                pass  # it has ended already
+            shut_down(self.sock)
 
 
 def _ignore(_: memoryview) -> None:
@@ -268,7 +265,7 @@ def upgrade(
         _shake_hands(frames, borrowed, url, headers, deadline)
         frames.adopt(sock)
     except BaseException:
-        sock.close()
+        deadline.discard(sock)
         raise
     return frames
 

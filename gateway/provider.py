@@ -17,6 +17,9 @@ class Gateway(Protocol):
     def connect(self, model: str, *, timeout_s: float) -> Transport:
         """Open a line to a new session of ``model``, blocking for at most ``timeout_s`` seconds.
 
+        Whoever connects may call it off from another thread (`cancellable_by`), which `connect_websocket` heeds. A gateway with a
+        transport of its own may heed `current_cancellation`, or ignore it: then the thread lives until the deadline.
+
         Raises:
             ConnectError: no line; ``recoverable`` says whether to try again.
             ConfigError: the model or the gateway's own settings cannot work.

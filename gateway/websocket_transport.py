@@ -6,9 +6,10 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 
+from .cancellation import current_cancellation
 from .deadline import Deadline
 from .dial import dial
-from .errors import ConfigError, LineClosed, SendBufferFull
+from .errors import ConfigError, ConnectCancelled, ConnectError, LineClosed, SendBufferFull
 from .frame_parser import ProtocolViolation
 from .frame_socket import FrameSocket, upgrade
 from .line_health import Keepalive, Stall, Verdict
@@ -212,27 +213,43 @@ def connect_websocket(
         TlsFailed: the server could not be verified.
         HandshakeRefused: the server answered with something else than a WebSocket.
         ConnectTimeout: the deadline passed.
+        ConnectCancelled: the attempt was called off: see ``cancellation``.
     """
     check_headers(headers)
     if not (timeout_s > 0 and math.isfinite(timeout_s)):
         raise ConfigError("timeout_s", timeout_s, "a positive number of seconds")
-    deadline = Deadline(timeout_s)
+    deadline = Deadline(timeout_s, current_cancellation())
     endpoint = parse_endpoint(url)
-    sock = dial(endpoint, deadline=deadline, ssl_context=ssl_context, proxy=proxy_for(endpoint, proxy))
-    frames = upgrade(
-        sock,
-        url,
-        headers=headers,
-        deadline=deadline,
-        max_frame_bytes=max_frame_bytes,
-        max_message_bytes=max_message_bytes,
-    )
+    way = proxy_for(endpoint, proxy)
+    try:
+        sock = dial(endpoint, deadline=deadline, ssl_context=ssl_context, proxy=way)
+        frames = upgrade(
+            sock,
+            url,
+            headers=headers,
+            deadline=deadline,
+            max_frame_bytes=max_frame_bytes,
+            max_message_bytes=max_message_bytes,
+        )
+        _let_go(frames, deadline)
+    except ConnectError as error:
+        if deadline.cancellation.cancelled and not isinstance(error, ConnectCancelled):
+            raise ConnectCancelled from error  # a socket that is shut down fails in any way
+        raise
     return WebSocketTransport(
         frames,
         send_buffer_bytes=send_buffer_bytes,
         keepalive=Keepalive(ping_interval_s, pong_timeout_s),
         stall=Stall(stall_timeout_s),
     )
+
+
+def _let_go(frames: FrameSocket, deadline: Deadline) -> None:
+    """From now on the line is its owner's, and no cancellation touches it; one that came before has killed it."""
+    deadline.cancellation.unwatch()
+    if deadline.cancellation.cancelled:
+        frames.release()
+        raise ConnectCancelled
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from trunkline.gateway import errors
 from trunkline.gateway.errors import (
     ConfigError,
+    ConnectCancelled,
     ConnectError,
     ConnectTimeout,
     EncodeError,
@@ -39,6 +40,7 @@ ALL: list[GatewayError] = [
     ConnectError("no line"),
     HandshakeRefused("HTTP 429", status=429, retry_after_s=2.5),
     ConnectTimeout("no line within 15 s"),
+    ConnectCancelled(),
     Unreachable("connection refused"),
     TlsFailed("certificate verify failed"),
     LineClosed(1011, "keepalive ping timeout"),
