@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from .admission import Refusal
 from .brains import Brain, asked, brain_for, observer_of
 from .client_error import ClientError
-from .effects import Abandon, Effect, Send, Start
+from .effects import Abandon, Effect, Send, Start, Wake
 from .ids import Event
 from .response_run import ResponseRun
 from .session_core import Reply, SessionCore
@@ -69,6 +69,7 @@ class Connection:
         self._room = asyncio.Event()
         self._room.set()
         self._playing: dict[str, asyncio.Task[None]] = {}
+        self._timers: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Serve the client until either side ends the connection; leaves no task behind."""
@@ -78,7 +79,7 @@ class Connection:
                 self._perform(self._core.open())
             await self._read()
         finally:
-            tasks = [writer, *self._playing.values()]
+            tasks = [writer, *self._playing.values(), *self._timers]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -170,6 +171,20 @@ class Connection:
                     task = self._playing.pop(response_id, None)
                     if task is not None:
                         task.cancel()
+                case Wake():
+                    self._set_timer(effect)
+
+    def _set_timer(self, wake: Wake) -> None:
+        timer = asyncio.create_task(self._wake(wake), name=wake.token)
+        self._timers.add(timer)
+        timer.add_done_callback(self._timers.discard)
+
+    async def _wake(self, wake: Wake) -> None:
+        assert self._core is not None
+        await asyncio.sleep(wake.after_s)
+        if wake.hold is not None:
+            await _opened(wake.hold)
+        self._perform(self._core.wake(wake.token))
 
     async def _play(self, run: ResponseRun, reply: Reply) -> None:
         assert self._core is not None
@@ -180,6 +195,8 @@ class Connection:
                     await asyncio.sleep(seconds)
                 case Hold(gate=gate):
                     await _opened(gate)
+                case Wake():
+                    self._set_timer(action)
                 case _:
                     for event in action:
                         self.send(event)

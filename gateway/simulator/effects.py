@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .ids import Event
 from .response_run import ResponseRun
-from .steps import Latch
+from .wake import Wake
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,6 @@ class Abandon:
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """Effect: call the core's `wake` with this token later. A token that is no longer wanted leads to nothing.
-
-    Args:
-        token: What the core knows it by.
-        after_s: Seconds from now.
-        hold: Then wait for this gate too.
-    """
-
-    token: str
-    after_s: float
-    hold: Latch | None = None
-
-
 Effect = Send | Start | Abandon | Wake
+
+__all__ = ["Abandon", "Effect", "Send", "Start", "Wake"]

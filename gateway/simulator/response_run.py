@@ -25,9 +25,10 @@ from .mcp_item import ApprovalBody, McpCallBody
 from .output_item import AudioBody, Body, CallBody, OutputItem, Place, TextBody
 from .steps import CallMcp, CallTool, Chunk, Fail, Hold, Incomplete, Pause, Say, Speak, Step
 from .token_count import Context, audio_tokens, usage
+from .wake import Wake
 
-Action = list[Event] | Pause | Hold
-"""What the shell does next: send a burst of events, or wait."""
+Action = list[Event] | Pause | Hold | Wake
+"""What the shell does next: send a burst of events, wait, or set a timer."""
 
 _WORDS = re.compile(r"\s*\S+|\s+")
 _ARGUMENT_PIECES = re.compile(r"\w+|\W+")

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from .client_error import ClientError
 from .client_frame import parsed
 from .conversation import Conversation
-from .effects import Abandon, Effect, Send, Start
+from .effects import Abandon, Effect, Send, Start, Wake
 from .ids import Event, Ids
-from .input_audio import AddItem, InputAudio, InputStep, Interrupt, Respond
+from .input_audio import Committed, InputAudio, InputStep, Interrupt, Respond
 from .item_list import Item, ItemList
 from .mcp import McpListings, McpServer
 from .new_item import created
@@ -27,6 +28,8 @@ from .response_run import CANCELLED_BY_CLIENT, CANCELLED_BY_TURN, Action, Ending
 from .session_settings import Progress, Settings, initial_settings, shown, updated
 from .steps import Fail, Step
 from .token_count import Context, context_of, rate_limits
+from .transcription import Transcriber
+from .transcriptions import Transcriptions
 
 Reply = Callable[[Conversation], Iterable[Step]]
 
@@ -40,6 +43,8 @@ class SessionCore:
         expires_at: In seconds since the epoch, for `session.created`.
         delay_s: Seconds between two deltas where a step does not say.
         mcp_servers: What the MCP servers are like that clients may name, by label.
+        transcriber: Makes text of the caller's audio; None: `transcription.transcribe`.
+        transcription_delay_s: Seconds from a commit to its transcript.
     """
 
     def __init__(
@@ -49,6 +54,8 @@ class SessionCore:
         expires_at: int,
         delay_s: float = 0.0,
         mcp_servers: Mapping[str, McpServer] | None = None,
+        transcriber: Transcriber | None = None,
+        transcription_delay_s: float = 0.0,
     ) -> None:
         self.id = ids.fresh("sess")
         self._ids = ids
@@ -57,6 +64,7 @@ class SessionCore:
         self._settings: Settings = initial_settings(self.id, model, expires_at)
         self._items = ItemList()
         self._input = InputAudio(ids, self._settings["audio"]["input"])
+        self._transcriptions = Transcriptions(ids, transcriber, transcription_delay_s)
         self._active: ResponseRun | None = None
         self._running: dict[str, ResponseRun] = {}
         self._has_spoken = False
@@ -104,7 +112,19 @@ class SessionCore:
             yield from run.perform(reply(run.conversation))
         except Exception as error:  # noqa: BLE001 - the brain's edge: its defect is the response's failure
             yield from run.perform([Fail("brain_failed", f"The simulator's brain raised {error!r}")])
-        yield self._finish(run)
+        last, timers = self._ended(run)
+        yield last
+        yield from timers
+
+    def wake(self, token: str) -> list[Effect]:
+        """Take the wake-up call of a `Wake`."""
+        return [*self._taken(self._input.wake(token)), *self._transcriptions.wake(token)]
+
+    def _ended(self, run: ResponseRun) -> tuple[list[Event], list[Wake]]:
+        """End a response that has no more events: its last ones, and the timer for a user who stays idle."""
+        was_active = self._active is run
+        last = self._finish(run)
+        return last, self._input.response_ended(run.spoken_ms / 1000) if was_active else []
 
     def _finish(self, run: ResponseRun) -> list[Event]:
         if self._active is run:
@@ -156,6 +176,7 @@ class SessionCore:
 
     def _delete_item(self, event: Event) -> list[Effect]:
         self._items.remove(event["item_id"])
+        self._transcriptions.forget(event["item_id"])
         return [self._send("conversation.item.deleted", item_id=event["item_id"])]
 
     def _truncate_item(self, event: Event) -> list[Effect]:
@@ -185,27 +206,30 @@ class SessionCore:
         effects: list[Effect] = []
         for step in steps:
             match step:
-                case AddItem(item=item):
-                    effects += self._commit_item(item)
+                case Committed():
+                    effects += self._commit(step)
                 case Interrupt():
                     effects += [] if self._active is None else self._end(self._active, CANCELLED_BY_TURN)
                 case Respond():
                     effects += self._respond_to_turn()
-                case _:
+                case Send() | Wake():
                     effects.append(step)
         return effects
 
-    def _commit_item(self, item: Item) -> list[Effect]:
+    def _commit(self, step: Committed) -> list[Effect]:
         committed = self._send(
-            "input_audio_buffer.committed", item_id=item["id"], previous_item_id=self._items.last_id
+            "input_audio_buffer.committed", item_id=step.item["id"], previous_item_id=self._items.last_id
         )
-        return [committed, *self._add_item(item, None)]
+        added = self._add_item(step.item, None)
+        return [committed, *added, *self._transcriptions.hear(step, self._settings)]
 
     def _respond_to_turn(self) -> list[Effect]:
+        if self._settings["type"] != "realtime":
+            return []  # a session that only transcribes
         try:
             return self._create_response({})
         except ClientError as error:
-            # `interrupt_response` is off and the model still speaks: the service fails to create a response then.
+            # With `interrupt_response` off "this may fail to create a response if the model is already responding" (ServerVad).
             return [Send(self._error(error, None))]
 
     def _clear_output(self, event: Event) -> list[Effect]:
@@ -229,6 +253,7 @@ class SessionCore:
         conversation_for(self._settings, request, self._items, "")
         listing = [] if outside else self._list_mcp_tools(request.get("tools") or ())
         conversation = conversation_for(self._settings, request, self._items, self._ids.fresh("resp"))
+        conversation = replace(conversation, items=self._transcriptions.shown(conversation.items))
         context = context_of(conversation, self._items, self._settings["audio"]["input"]["format"]["type"])
         options = options_for(
             self._settings,
@@ -243,6 +268,7 @@ class SessionCore:
         if not outside:
             self._active = run
             self._seen = context
+            self._input.response_began()
         return [*listing, Send(run.created()), Start(run)]
 
     def _cancel_response(self, event: Event) -> list[Effect]:
@@ -253,8 +279,9 @@ class SessionCore:
         return self._end(run, CANCELLED_BY_CLIENT)
 
     def _end(self, run: ResponseRun, ending: Ending) -> list[Effect]:
-        last = [*run.end(ending), *self._finish(run)]
-        return [Abandon(run.id), *(Send(event) for event in last)]
+        closing = run.end(ending)
+        last, timers = self._ended(run)
+        return [Abandon(run.id), *(Send(event) for event in [*closing, *last]), *timers]
 
     # -- events ------------------------------------------------------------------------------------------------------
 
