@@ -33,8 +33,8 @@ from .session_core import SessionCore
 from .wire_log import Closed, Direction, Handshake, WireLog, type_of
 
 _logger = logging.getLogger("trunkline.gateway.simulator")
-# At DEBUG, websockets would log headers, and the key with them; a client that is no client is no incident.
-_logger.setLevel(logging.INFO)
+# Below, websockets would log headers, and the key with them; a client that is no client is no incident.
+_logger.setLevel(logging.WARNING)
 _logger.addFilter(lambda record: record.msg != "opening handshake failed")
 _PATH = "/v1/realtime"
 _MAX_FRAME_BYTES = 32 * 1024 * 1024

@@ -127,3 +127,13 @@ def connected(cleanup: ExitStack) -> Callable[..., Client]:
         return cleanup.enter_context(Client(simulator.url, model, **options))
 
     return start
+
+
+@pytest.fixture
+def client_of(cleanup: ExitStack) -> Callable[..., Client]:
+    """Connect a client to a URL."""
+
+    def start(url: str, model: str | None = "gpt-realtime-2", **options: Any) -> Client:
+        return cleanup.enter_context(Client(url, model, **options))
+
+    return start
