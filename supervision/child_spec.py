@@ -12,6 +12,7 @@ import pykka
 
 from .checks import is_a, is_seconds, require
 from .policy import RESTART_TYPES, RestartType
+from .supervised import Supervised
 
 if TYPE_CHECKING:
     from .registry import Registry
@@ -47,7 +48,8 @@ class ChildSpec:
 
     Attributes:
         id: unique in its supervisor; a label only in a DynamicSupervisor.
-        start: an actor class. One that is not `Supervised` is started as a cached subclass that is.
+        start: an actor class. One that is not `Supervised` is started as a cached subclass whose end can be
+            seen; names of its own that are our hooks' stay its own.
         args: its positional start arguments; a `Sibling(id)` among them becomes that child's StableRef. Not kept of a
             temporary child that is started.
         kwargs: its keyword arguments, likewise.
@@ -82,7 +84,9 @@ class ChildSpec:
 
     def __post_init__(self) -> None:
         require(_is_actor_class(self.start), "start", self.start, "a pykka actor class")
-        supervisor = self.type == "supervisor" or bool(getattr(self.start, "_is_supervisor", False))
+        supervisor = self.type == "supervisor" or (
+            issubclass(self.start, Supervised) and self.start._is_supervisor
+        )
         if supervisor:
             object.__setattr__(self, "type", "supervisor")
         if self.shutdown == -1.0:

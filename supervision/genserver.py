@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pykka
 
 from .replies import Reply
-from .supervised import Supervised
+from .supervised import Supervised, judge
 from .timers import IGNORED, Timer
 
 __all__ = ["GenServer"]
@@ -54,5 +54,5 @@ class GenServer(Supervised, pykka.ThreadingActor):
             if message is IGNORED:
                 return None
             return self.on_receive(message)
-        except BaseException as error:  # noqa: BLE001  # _judge raises what is not ours
-            self._judge(error)
+        except BaseException as error:  # noqa: BLE001  # judge raises what is not ours
+            judge(self, error)

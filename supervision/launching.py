@@ -17,11 +17,11 @@ from .mailbox import Mailbox
 from .reasons import KILLED, Exit, ExitReason
 from .registry_order import keep_youngest
 from .stable_ref import StableRef
-from .supervised import Supervised, supervisable
+from .supervised import Supervised, SupervisedLoop, mailbox_of, supervisable
 
 __all__ = ["Bell", "Incarnation", "launch", "reason_of", "start_and_wait"]
 
-S = TypeVar("S", bound=Supervised)
+S = TypeVar("S", bound=SupervisedLoop)
 
 
 class Bell:
@@ -106,8 +106,9 @@ def launch(
     args = [_resolve(arg, siblings) for arg in spec.args]
     kwargs = {name: _resolve(arg, siblings) for name, arg in spec.kwargs.items()}
     actor = _construct(supervisable(spec.start), args, kwargs)
-    incarnation = Incarnation(actor.actor_ref, actor._mailbox)
-    life = actor._life
+    mailbox = mailbox_of(actor)
+    incarnation = Incarnation(actor.actor_ref, mailbox)
+    life = actor._trunkline_life
     life.child_id = spec.id
     life.stable_ref = stable_ref
     life.ancestors = (owner.actor_ref, *owner._life.ancestors)
@@ -119,7 +120,6 @@ def launch(
     life.on_ack = acknowledge
     # A blocked child must not keep the process alive: the root's thread does that.
     vars(actor)["use_daemon_thread"] = True
-    mailbox = actor._mailbox
     if owner._mailbox.clock is not SYSTEM_CLOCK and mailbox.clock is SYSTEM_CLOCK:
         mailbox.use_clock(owner._mailbox.clock)
     if spec.mailbox == "keep":
@@ -146,20 +146,20 @@ def _resolve(argument: Any, siblings: Mapping[Any, StableRef[Any]]) -> Any:
 
 def _construct(actor_class: type[S], args: list[Any], kwargs: dict[str, Any]) -> S:
     actor = actor_class(*args, **kwargs)
-    if not isinstance(actor, Supervised) or not hasattr(actor, "actor_inbox"):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(actor, SupervisedLoop) or not hasattr(actor, "actor_inbox"):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             f"{actor_class.__name__}() made {actor!r}, no actor: does its __init__ call super().__init__()?"
         )
-    actor._life.supervised = True
+    actor._trunkline_life.supervised = True
     return actor
 
 
-def _run(actor: Supervised, on_down: Callable[[ExitReason], object]) -> None:
+def _run(actor: SupervisedLoop, on_down: Callable[[ExitReason], object]) -> None:
     """Register the actor and start its thread. If there is no thread for it, nothing is left behind."""
-    mailbox, ref = actor._mailbox, actor.actor_ref
+    mailbox, ref = mailbox_of(actor), actor.actor_ref
     mailbox.watch(on_down)
     ActorRegistry.register(ref)
-    keep_youngest(actor._life.ancestors)
+    keep_youngest(actor._trunkline_life.ancestors)
     try:
         actor._start_actor_loop()
     except BaseException as error:
@@ -189,14 +189,14 @@ def start_and_wait(
 
     try:
         actor = _construct(actor_class, list(args), kwargs)
-        actor._life.child_id = name
-        actor._life.on_ack = acknowledge
+        actor._trunkline_life.child_id = name
+        actor._trunkline_life.on_ack = acknowledge
         _run(actor, lambda _: arrived.set())
     except (Exception, SystemExit) as error:
         if isinstance(error, StartError | InvalidSpec):
             raise
         raise StartError(error) from error
-    mailbox, ref = actor._mailbox, actor.actor_ref
+    mailbox, ref = mailbox_of(actor), actor.actor_ref
     del actor  # a reference must not keep it alive
     arrived.wait()
     if not acked:

@@ -13,7 +13,7 @@ from .mailbox import Mailbox
 from .monitor import Monitor, watch
 from .reasons import NOPROC, ExitReason, is_clean
 from .stable_ref import StableRef
-from .supervised import StopFor
+from .supervised import StopFor, Supervised
 
 __all__ = ["ExitSignal", "Link", "link"]
 
@@ -97,7 +97,7 @@ def _signal(target: pykka.ActorRef[Any], source: pykka.ActorRef[Any], reason: Ex
     mailbox = target.actor_inbox
     if is_clean(reason) or not isinstance(mailbox, Mailbox):
         return
-    if getattr(target.actor_class, "traps_exits", False):
+    if issubclass(target.actor_class, Supervised) and target.actor_class.traps_exits:
         mailbox.offer(Envelope(ExitSignal(source, reason)))
     else:
         mailbox.interrupt(StopFor.because(reason))

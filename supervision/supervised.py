@@ -1,4 +1,9 @@
-"""What makes a pykka actor supervisable: a mixin over pykka's template methods. Owns no thread: pykka starts the actor's."""
+"""What makes a pykka actor supervisable: a mixin over pykka's template methods. Owns no thread: pykka starts the actor's.
+
+It comes in two layers. `SupervisedLoop` overrides pykka's template methods and adds one name to the actor; a foreign class in
+a ChildSpec gets it alone, so that its own `terminate`, `_mailbox` or `let_it_crash` stay its own. `Supervised` adds what a
+class opts in to by inheriting it: hooks, flags, and names for subclasses.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,17 @@ from .reasons import KILLED, NORMAL, Exit, ExitReason, is_clean
 from .timers import IGNORED
 from .twins import twin_of
 
-__all__ = ["Life", "StopFor", "Supervised", "kill_actor", "life_of", "supervisable"]
+__all__ = [
+    "Life",
+    "StopFor",
+    "Supervised",
+    "SupervisedLoop",
+    "judge",
+    "kill_actor",
+    "life_of",
+    "mailbox_of",
+    "supervisable",
+]
 
 _logger = logging.getLogger("trunkline.supervision")
 
@@ -61,7 +76,84 @@ class Life:
             self.reason = reason
 
 
-class Supervised(pykka.Actor):
+class SupervisedLoop(pykka.Actor):
+    """pykka's loop with its gaps closed: no reply is ever lost, an end has a reason and can be watched. See `Supervised`."""
+
+    _create_actor_inbox = staticmethod(Mailbox)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._trunkline_life = Life()
+        super().__init__(*args, **kwargs)
+
+    @staticmethod
+    def _create_future() -> Future[Any]:
+        return Future()
+
+    def _trunkline_crash(self, error: BaseException) -> None:
+        """Raise `error` in a handler: what `trunkline.supervision.testing.crash` has the actor do."""
+        raise error
+
+    # -- pykka's template methods --
+
+    def _actor_loop(self) -> None:
+        life = self._trunkline_life
+        life.thread = thread = threading.current_thread()
+        short_urn = self.actor_urn.removeprefix("urn:uuid:")[:8]
+        thread.name = f"{type(self).__name__} {short_urn if life.child_id is None else life.child_id}"
+        try:
+            super()._actor_loop()
+        except BaseException as error:  # noqa: BLE001  # pykka would let the thread die, the actor registered
+            if not mailbox_of(self).down.is_set():
+                self._handle_failure(type(error), error, error.__traceback__)
+        finally:
+            _leave_the_stage(self)
+
+    def _actor_loop_setup(self) -> None:
+        super()._actor_loop_setup()
+        if self.actor_stopped.is_set():
+            return
+        life = self._trunkline_life
+        life.started = True
+        if (on_ack := life.on_ack) is not None:
+            life.on_ack = None
+            on_ack()
+        if isinstance(self, Supervised):
+            try:
+                self.handle_continue()
+            except Exception as error:  # noqa: BLE001  # the mailbox's edge: reported by _handle_failure
+                _fail(self, error)
+
+    def _actor_loop_teardown(self) -> None:
+        """Leave the queue alone: the mailbox settles it when it is finalized."""
+
+    def _handle_receive(self, message: Any) -> Any:
+        if message is IGNORED:
+            return None
+        try:
+            return super()._handle_receive(message)
+        except BaseException as error:  # noqa: BLE001  # judge raises what is not ours
+            judge(self, error)
+
+    def _stop(self) -> None:
+        stop = mailbox_of(self).owe_stop()
+        self._trunkline_life.note(getattr(stop, "reason", NORMAL))
+        super()._stop()
+
+    def _handle_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        reason = exception_value.reason if isinstance(exception_value, Exit) else exception_value
+        self._trunkline_life.note(reason if reason is not None else NORMAL)
+        if isinstance(reason, BaseException):
+            super()._handle_failure(exception_type, exception_value, traceback)
+        else:
+            _go_down(self)
+
+
+class Supervised(SupervisedLoop):
     """Mix in before any `pykka.Actor` subclass: `class Worker(Supervised, pykka.ThreadingActor)`.
 
     It changes nothing for pykka's users (`start()`, proxies, FIFO stop, exceptions of an ask to the asker), closes
@@ -75,15 +167,6 @@ class Supervised(pykka.Actor):
     _is_supervisor: ClassVar[bool] = False
     _caller_errors: ClassVar[tuple[type[Exception], ...]] = (CallerError,)
     """What goes to the asker alone, although `let_it_crash`."""
-    _create_actor_inbox = staticmethod(Mailbox)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._life = Life()
-        super().__init__(*args, **kwargs)
-
-    @staticmethod
-    def _create_future() -> Future[Any]:
-        return Future()
 
     # -- hooks --
 
@@ -99,8 +182,12 @@ class Supervised(pykka.Actor):
     # -- for subclasses --
 
     @property
+    def _life(self) -> Life:
+        return self._trunkline_life
+
+    @property
     def _mailbox(self) -> Mailbox:
-        return cast("Mailbox", self.actor_inbox)
+        return mailbox_of(self)
 
     @property
     def _stable_ref(self) -> pykka.ActorRef[Any]:
@@ -110,141 +197,93 @@ class Supervised(pykka.Actor):
         """
         return self._life.stable_ref or self.actor_ref
 
-    def _crash(self, error: BaseException) -> None:
-        """Raise `error` in a handler: what `trunkline.supervision.testing.crash` has the actor do."""
-        raise error
-
-    # -- pykka's template methods --
-
-    def _actor_loop(self) -> None:
-        life = self._life
-        life.thread = thread = threading.current_thread()
-        short_urn = self.actor_urn.removeprefix("urn:uuid:")[:8]
-        thread.name = f"{type(self).__name__} {short_urn if life.child_id is None else life.child_id}"
-        try:
-            super()._actor_loop()
-        except BaseException as error:  # noqa: BLE001  # pykka would let the thread die, the actor registered
-            if not self._mailbox.down.is_set():
-                self._handle_failure(type(error), error, error.__traceback__)
-        finally:
-            self._leave_the_stage()
-
-    def _actor_loop_setup(self) -> None:
-        super()._actor_loop_setup()
-        if self.actor_stopped.is_set():
-            return
-        life = self._life
-        life.started = True
-        if (on_ack := life.on_ack) is not None:
-            life.on_ack = None
-            on_ack()
-        try:
-            self.handle_continue()
-        except Exception as error:  # noqa: BLE001  # the mailbox's edge: reported by _handle_failure
-            self._fail(error)
-
-    def _actor_loop_teardown(self) -> None:
-        """Leave the queue alone: the mailbox settles it when it is finalized."""
-
-    def _handle_receive(self, message: Any) -> Any:
-        if message is IGNORED:
-            return None
-        try:
-            return super()._handle_receive(message)
-        except BaseException as error:  # noqa: BLE001  # _judge raises what is not ours
-            self._judge(error)
-
-    def _stop(self) -> None:
-        stop = self._mailbox.owe_stop()
-        self._life.note(getattr(stop, "reason", NORMAL))
-        super()._stop()
-
-    def _handle_failure(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        reason = exception_value.reason if isinstance(exception_value, Exit) else exception_value
-        self._life.note(reason if reason is not None else NORMAL)
-        if isinstance(reason, BaseException):
-            super()._handle_failure(exception_type, exception_value, traceback)
-        else:
-            self._go_down()
-
-    # -- how it ends --
-
-    def _judge(self, error: BaseException) -> None:
-        """Decide what an exception from a handler means: end the actor for it, or raise it, for pykka to treat it."""
-        mailbox = self._mailbox
-        if isinstance(error, Exit):
-            mailbox.owe()
-            self._handle_failure(type(error), error, error.__traceback__)
-        elif isinstance(error, self._caller_errors):
-            self._answer_caller(error)
-        elif isinstance(error, Exception):
-            if not self.let_it_crash:
-                raise error
-            mailbox.owe(
-                twin_of(error)
-            )  # the error itself is the reason, which others hold: nobody raises it again
-            self._fail(error)
-        elif self._life.supervised:
-            mailbox.owe()
-            self._fail(error)
-        else:  # pykka stops every actor of the process. Free the asker first: it may be one of those stop_all() waits for.
-            self._life.note(error)
-            mailbox.defer_reply().set_exception(ActorDown(error))
-            raise error
-
-    def _answer_caller(self, error: BaseException) -> None:
-        if self._mailbox.in_hand_is_ask():
-            raise error
-        if (reply := self._mailbox.deferred_in_hand()) is not None:
-            reply.set_exception(error)
-        else:
-            _logger.info("%s refused a message that nobody waits for an answer to: %r", self, error)
-
-    def _fail(self, error: BaseException) -> None:
-        self._handle_failure(type(error), error, error.__traceback__)
-        try:
-            self.on_failure(type(error), error, error.__traceback__)
-        except Exception:  # noqa: BLE001  # pykka's rule for on_failure
-            self._handle_failure(*sys.exc_info())
-
-    def _go_down(self) -> None:
-        # Whoever sets the flag has unregistered the actor; to look it up among thousands again made stopping quadratic.
-        if not self.actor_stopped.is_set():
-            ActorRegistry.unregister(self.actor_ref)
-            self.actor_stopped.set()
-
     def _wind_down(self, reason: ExitReason) -> None:
         """End what this actor owns, before `terminate`: a supervisor's children. Runs on every exit, a kill as well."""
 
-    def _leave_the_stage(self) -> None:
-        life, mailbox = self._life, self._mailbox
-        self._go_down()
-        reason = self._final_reason()
+
+def mailbox_of(actor: SupervisedLoop) -> Mailbox:
+    """Return the actor's mailbox."""
+    return cast("Mailbox", actor.actor_inbox)
+
+
+# -- how it ends: functions, so that they take no names from a foreign class --
+
+
+def judge(actor: SupervisedLoop, error: BaseException) -> None:
+    """Decide what an exception from a handler means: end the actor for it, or raise it, for pykka to treat it."""
+    mailbox = mailbox_of(actor)
+    if isinstance(error, Exit):
+        mailbox.owe()
+        actor._handle_failure(type(error), error, error.__traceback__)
+    elif isinstance(error, actor._caller_errors if isinstance(actor, Supervised) else CallerError):
+        _answer_caller(actor, error)
+    elif isinstance(error, Exception):
+        if not (isinstance(actor, Supervised) and actor.let_it_crash):
+            raise error
+        mailbox.owe(
+            twin_of(error)
+        )  # the error itself is the reason, which others hold: nobody raises it again
+        _fail(actor, error)
+    elif actor._trunkline_life.supervised:
+        mailbox.owe()
+        _fail(actor, error)
+    else:  # pykka stops every actor of the process. Free the asker first: it may be one of those stop_all() waits for.
+        actor._trunkline_life.note(error)
+        mailbox.defer_reply().set_exception(ActorDown(error))
+        raise error
+
+
+def _answer_caller(actor: SupervisedLoop, error: BaseException) -> None:
+    mailbox = mailbox_of(actor)
+    if mailbox.in_hand_is_ask():
+        raise error
+    if (reply := mailbox.deferred_in_hand()) is not None:
+        reply.set_exception(error)
+    else:
+        _logger.info("%s refused a message that nobody waits for an answer to: %r", actor, error)
+
+
+def _fail(actor: SupervisedLoop, error: BaseException) -> None:
+    actor._handle_failure(type(error), error, error.__traceback__)
+    try:
+        actor.on_failure(type(error), error, error.__traceback__)
+    except Exception:  # noqa: BLE001  # pykka's rule for on_failure
+        actor._handle_failure(*sys.exc_info())
+
+
+def _go_down(actor: SupervisedLoop) -> None:
+    # Whoever sets the flag has unregistered the actor; to look it up among thousands again made stopping quadratic.
+    if not actor.actor_stopped.is_set():
+        ActorRegistry.unregister(actor.actor_ref)
+        actor.actor_stopped.set()
+
+
+def _leave_the_stage(actor: SupervisedLoop) -> None:
+    life, mailbox = actor._trunkline_life, mailbox_of(actor)
+    _go_down(actor)
+    reason = _final_reason(life)
+    if isinstance(actor, Supervised):
         try:
-            self._wind_down(reason)
+            actor._wind_down(reason)
             if life.started and not life.killed and not mailbox.down.is_set():
-                self.terminate(reason)
+                actor.terminate(reason)
         except BaseException as error:  # the reason is the failure, as in OTP
-            _logger.exception("terminate of %s failed", self)
+            _logger.exception("terminate of %s failed", actor)
             life.note(error)
             life.reason = error
-        life.on_ack = None
-        mailbox.finalize(self._final_reason())
-        mailbox.let_go()
+    life.on_ack = None
+    mailbox.finalize(_final_reason(life))
+    mailbox.let_go()
 
-    def _final_reason(self) -> ExitReason:
-        return KILLED if self._life.killed else self._life.reason or NORMAL
+
+def _final_reason(life: Life) -> ExitReason:
+    return KILLED if life.killed else life.reason or NORMAL
 
 
 def life_of(ref: pykka.ActorRef[Any]) -> Life | None:
-    """Return what supervision knows of the actor behind `ref`; None if it is gone or is no Supervised one."""
+    """Return what supervision knows of the actor behind `ref`; None if it is gone or is nobody's to supervise."""
     actor = ref._actor_weakref()
-    return actor._life if isinstance(actor, Supervised) else None
+    return actor._trunkline_life if isinstance(actor, SupervisedLoop) else None
 
 
 def kill_actor(ref: pykka.ActorRef[Any]) -> None:
@@ -254,8 +293,8 @@ def kill_actor(ref: pykka.ActorRef[Any]) -> None:
     """
     actor: Any = ref._actor_weakref()
     mailbox = ref.actor_inbox
-    if isinstance(actor, Supervised):
-        actor._life.killed = True
+    if isinstance(actor, SupervisedLoop):
+        actor._trunkline_life.killed = True
     if not ref.actor_stopped.is_set():
         ActorRegistry.unregister(ref)
         ref.actor_stopped.set()
@@ -268,14 +307,14 @@ def kill_actor(ref: pykka.ActorRef[Any]) -> None:
             _logger.exception("on_kill of %s failed", actor)
 
 
-_supervisable: dict[type[pykka.Actor], type[Supervised]] = {}
+_supervisable: dict[type[pykka.Actor], type[SupervisedLoop]] = {}
 
 
-def supervisable(actor_class: type[pykka.Actor]) -> type[Supervised]:
-    """Return `actor_class`, or, for a foreign one, a subclass of the same name that is Supervised. Cached."""
-    if issubclass(actor_class, Supervised):
+def supervisable(actor_class: type[pykka.Actor]) -> type[SupervisedLoop]:
+    """Return `actor_class`, or, for a foreign one, a subclass of the same name that has our loop and no hooks. Cached."""
+    if issubclass(actor_class, SupervisedLoop):
         return actor_class
     if actor_class not in _supervisable:
         names = {name: getattr(actor_class, name) for name in ("__module__", "__qualname__", "__doc__")}
-        _supervisable[actor_class] = type(actor_class.__name__, (Supervised, actor_class), names)
+        _supervisable[actor_class] = type(actor_class.__name__, (SupervisedLoop, actor_class), names)
     return _supervisable[actor_class]

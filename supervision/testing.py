@@ -58,7 +58,7 @@ def crash(ref: pykka.ActorRef[Any], error: BaseException) -> None:
     if isinstance(ref, StableRef):
         with _lock:
             _seen[ref] = ref.restarts
-    ref.tell(ProxyCall(attr_path=("_crash",), args=(error,), kwargs={}))
+    ref.tell(ProxyCall(attr_path=("_trunkline_crash",), args=(error,), kwargs={}))
 
 
 def wait_for_restart(ref: StableRef[Any], within_s: float = 5.0, *, after: int | None = None) -> int:

@@ -11,7 +11,7 @@ from .dynamic_supervisor import DynamicSupervisor
 from .reasons import ExitReason
 from .reports import OnReport, Report
 from .stable_ref import StableRef
-from .supervised import Supervised, supervisable
+from .supervised import SupervisedLoop, mailbox_of, supervisable
 from .supervisor import Supervisor
 from .testing_probe import Arrivals
 
@@ -73,18 +73,18 @@ class Record:
         self._arrivals.add(event)
 
 
-class _Recorded(Supervised):
+class _Recorded(SupervisedLoop):
     """What is mixed into the class of a recorded child."""
 
-    _recorded_by: ClassVar[Record]  # not _record: a recorded RecordingSupervisor has one of its own
-    _original: ClassVar[type[Any]]
+    _trunkline_record: ClassVar[Record]  # not _record: a recorded RecordingSupervisor has one of its own
+    _trunkline_original: ClassVar[type[Any]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Before `down` is set: else the supervisor might go on, and the order be another one.
-        mailbox: Any = self._mailbox
+        mailbox: Any = mailbox_of(self)
         answer_all: Callable[[list[Any], ExitReason], None] = mailbox._answer_all
-        record, life, urn = self._recorded_by, self._life, self.actor_urn
+        record, life, urn = self._trunkline_record, self._trunkline_life, self.actor_urn
 
         def note_end(left: list[Any], reason: ExitReason) -> None:
             record._add(Ended(life.child_id, urn, reason))
@@ -93,15 +93,15 @@ class _Recorded(Supervised):
         mailbox._answer_all = note_end
 
     def _actor_loop_setup(self) -> None:
-        acknowledge, record = self._life.on_ack, self._recorded_by
-        started = Started(self._life.child_id, self.actor_urn)
+        acknowledge, record = self._trunkline_life.on_ack, self._trunkline_record
+        started = Started(self._trunkline_life.child_id, self.actor_urn)
 
         def note_start() -> None:
             record._add(started)
             if acknowledge is not None:
                 acknowledge()
 
-        self._life.on_ack = note_start
+        self._trunkline_life.on_ack = note_start
         super()._actor_loop_setup()
 
 
@@ -127,7 +127,7 @@ class _Recorder:
         original: type[Any] = spec.start
         if original not in self._classes:
             body = {name: getattr(original, name) for name in ("__module__", "__qualname__", "__doc__")}
-            body |= {"_recorded_by": self._record, "_original": original}
+            body |= {"_trunkline_record": self._record, "_trunkline_original": original}
             self._classes[original] = type(original.__name__, (_Recorded, supervisable(original)), body)
         return replace(spec, start=self._classes[original])
 
@@ -189,4 +189,4 @@ class RecordingDynamicSupervisor(DynamicSupervisor):
 
 
 def _as_given(spec: ChildSpec) -> ChildSpec:
-    return replace(spec, start=spec.start._original) if issubclass(spec.start, _Recorded) else spec
+    return replace(spec, start=spec.start._trunkline_original) if issubclass(spec.start, _Recorded) else spec
