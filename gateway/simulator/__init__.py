@@ -49,6 +49,7 @@ except ImportError as _error:
 
 from .brains import Brain, BrainPerConnection, FunctionBrain, ObservingBrain
 from .conversation import Conversation
+from .echo_brain import EchoBrain
 from .field_match import ABSENT, at_least, at_most, one_of
 from .gate import Gate
 from .hearing import HeardWord, decode_words
@@ -56,7 +57,7 @@ from .rule_brain import RuleBrain
 from .script_brain import ScriptBrain, ScriptMismatch
 from .script_steps import expect, in_any_order, reply
 from .server import Simulator
-from .steps import CallTool, Fail, Hold, Incomplete, Pause, Say, Speak, Step
+from .steps import CallTool, Fail, Hold, Incomplete, Pause, PlayAudio, Say, Speak, Step
 from .wire_log import Closed, Handshake, WireEvent, WireEvents, WireLog
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "CallTool",
     "Closed",
     "Conversation",
+    "EchoBrain",
     "Fail",
     "FunctionBrain",
     "Gate",
@@ -75,6 +77,7 @@ __all__ = [
     "Incomplete",
     "ObservingBrain",
     "Pause",
+    "PlayAudio",
     "RuleBrain",
     "Say",
     "ScriptBrain",

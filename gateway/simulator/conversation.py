@@ -38,6 +38,7 @@ class Conversation:
         metadata: The response's metadata, if any.
         session_id: The session's id.
         response_id: The id of the response to answer.
+        input_format: The wire name of the format of the user's audio.
         out_of_band: Whether the response stays outside the conversation (`conversation: "none"`).
         model: The session's model.
         parallel_tool_calls: Whether several tools may be called; if not, only the first call is sent.
@@ -53,6 +54,7 @@ class Conversation:
     response_id: str = ""
     out_of_band: bool = False
     model: str = field(default="")
+    input_format: str = "audio/pcm"
     parallel_tool_calls: bool = True
 
     @property

@@ -10,6 +10,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from .g711 import BYTES_PER_MS
 from .ids import Event, Ids
 from .item_list import Item, ItemList
 from .tone import word_tone
@@ -108,7 +109,8 @@ class AudioBody:
 
     Args:
         format: The wire name of the audio format.
-        word_ms: Milliseconds of sound per delta.
+        word_ms: Milliseconds of sound of the next delta.
+        recorded: The sounds of the deltas, encoded, the last one first; None: tones.
     """
 
     has_status: ClassVar[bool] = True
@@ -118,10 +120,12 @@ class AudioBody:
     word_ms: int
     transcript: str = ""
     spoken_ms: int = 0
+    recorded: list[bytes] | None = None
 
     def skeleton(self) -> dict[str, Any]:
         """Return the message with the transcript so far; items never carry the sound itself."""
-        content = [{"type": "output_audio", "transcript": self.transcript}] if self.transcript else []
+        said = {"transcript": self.transcript} if self.transcript else {}
+        content = [{"type": "output_audio", **said}] if said or self.spoken_ms else []
         return {"type": "message", "role": "assistant", "content": content}
 
     def begin(self, place: Place) -> list[Event]:
@@ -133,14 +137,23 @@ class AudioBody:
         """Send one word: its transcript first, then its sound."""
         self.transcript += text
         self.spoken_ms += self.word_ms
-        sound = base64.b64encode(word_tone(text.strip(), self.word_ms, self.format)).decode()
-        padding = obfuscation(place.ids, text)
-        return [
-            place.event(
+        sound = base64.b64encode(self._sound_of(text.strip())).decode()
+        events = [place.event("response.output_audio.delta", content_index=0, delta=sound)]
+        if text:
+            padding = obfuscation(place.ids, text)
+            said = place.event(
                 "response.output_audio_transcript.delta", content_index=0, delta=text, obfuscation=padding
-            ),
-            place.event("response.output_audio.delta", content_index=0, delta=sound),
-        ]
+            )
+            events.insert(0, said)
+        return events
+
+    def _sound_of(self, word: str) -> bytes:
+        if self.recorded is None:
+            return word_tone(word, self.word_ms, self.format)
+        sound = self.recorded.pop()
+        if self.recorded:
+            self.word_ms = len(self.recorded[-1]) // BYTES_PER_MS[self.format]
+        return sound
 
     def finish(self, place: Place, status: str) -> list[Event]:
         """Close the audio part."""

@@ -92,6 +92,7 @@ def conversation_for(settings: Settings, request: Request, items: ItemList, resp
         response_id=response_id,
         out_of_band=stays_outside(request),
         model=settings["model"],
+        input_format=settings["audio"]["input"]["format"]["type"],
         parallel_tool_calls=merged["parallel_tool_calls"],
     )
 

@@ -18,12 +18,14 @@ from typing import Any
 import msgspec
 
 from .conversation import Conversation
+from .g711 import BYTES_PER_MS
 from .ids import Event, Ids
 from .item_list import ItemList
 from .mcp import approved_by, must_ask
 from .mcp_item import ApprovalBody, McpCallBody
 from .output_item import AudioBody, Body, CallBody, OutputItem, Place, TextBody
-from .steps import CallMcp, CallTool, Chunk, Fail, Hold, Incomplete, Pause, Say, Speak, Step
+from .recorded_sound import from_pcm, pieces_of, spread
+from .steps import CallMcp, CallTool, Chunk, Fail, Hold, Incomplete, Pause, PlayAudio, Say, Speak, Step
 from .token_count import Context, audio_tokens, usage
 from .wake import Wake
 
@@ -124,6 +126,9 @@ class ResponseRun:
                     yield self.end(_incomplete(reason))
                 case Say() | Speak():
                     yield from self._stream(self._message_body(step), _chunks(step.text), step.delay_s)
+                case PlayAudio():
+                    body, chunks = self._recorded(step)
+                    yield from self._stream(body, chunks, step.delay_s)
                 case CallTool() | CallMcp():
                     if self._may_call():
                         body = self._call_body(step)
@@ -199,6 +204,15 @@ class ResponseRun:
             return TextBody()
         word_ms = step.word_ms if isinstance(step, Speak) else _WORD_MS
         return AudioBody(self.options.audio_output["format"]["type"], word_ms)
+
+    def _recorded(self, step: PlayAudio) -> tuple[Body, Iterable[Chunk]]:
+        words = words_of(step.transcript)
+        if self.options.output_modalities == ["text"]:
+            return TextBody(), words
+        format_ = self.options.audio_output["format"]["type"]
+        pieces = pieces_of(from_pcm(step.pcm, format_), format_, step.piece_ms)
+        first_ms = len(pieces[0]) // BYTES_PER_MS[format_]
+        return AudioBody(format_, first_ms, recorded=pieces[::-1]), spread(words, len(pieces))
 
     def _call_body(self, step: CallTool | CallMcp) -> Body:
         if isinstance(step, CallTool):

@@ -68,6 +68,36 @@ class Speak:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayAudio:
+    """Answer with sound of one's own (in a text session: with its transcript as text).
+
+    Args:
+        pcm: 16 bit little endian, mono, 24 kHz: bytes, or an array of int16.
+        transcript: What is said in it; sent a word at a time, evenly over the sound.
+        piece_ms: Milliseconds of sound per delta.
+        delay_s: As in `Say`.
+
+    Raises:
+        ValueError: Half a sample, or a piece without length: the caller's fault.
+    """
+
+    pcm: bytes
+    transcript: str = ""
+    piece_ms: int = 100
+    delay_s: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pcm", bytes(self.pcm))
+        if len(self.pcm) % 2:
+            raise ValueError(f"pcm holds 16-bit samples; {len(self.pcm)} bytes are an odd number")
+        if self.piece_ms < 1:
+            raise ValueError(f"piece_ms must be 1 or more, not {self.piece_ms}")
+
+    def __repr__(self) -> str:
+        return f"PlayAudio({len(self.pcm) // 48} ms, transcript={self.transcript!r})"
+
+
+@dataclass(frozen=True, slots=True)
 class CallTool:
     """Answer with a function call.
 
@@ -134,7 +164,7 @@ class Incomplete:
     reason: str = "max_output_tokens"
 
 
-Step = Say | Speak | CallTool | CallMcp | Fail | Incomplete | Pause | Hold
+Step = Say | Speak | PlayAudio | CallTool | CallMcp | Fail | Incomplete | Pause | Hold
 
 
 def _freeze(step: object, field: str) -> None:
