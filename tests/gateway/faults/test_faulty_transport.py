@@ -9,7 +9,14 @@ import time
 import pytest
 
 from trunkline.gateway import OpenAIGateway
-from trunkline.gateway.errors import ConnectTimeout, HandshakeRefused, LineClosed, ProtocolError, SendBufferFull, Unreachable
+from trunkline.gateway.errors import (
+    ConnectTimeout,
+    HandshakeRefused,
+    LineClosed,
+    ProtocolError,
+    SendBufferFull,
+    Unreachable,
+)
 from trunkline.gateway.faults import (
     ActiveResponseRace,
     Close,
