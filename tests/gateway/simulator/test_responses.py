@@ -151,7 +151,7 @@ def test_a_cancel_by_id_ends_that_response_only(simulate, connected):
     main = client.until("response.output_text.delta")[0]["response"]["id"]
     assert client.refused("response.cancel", response_id="resp_x")["code"] == "response_cancel_not_active"
     client.send("response.cancel", response_id=aside)
-    cancelled = client.until("response.done")[-1]["response"]
+    cancelled = client.until("rate_limits.updated")[-2]["response"]
     assert (cancelled["id"], cancelled["status"]) == (aside, "cancelled")
     assert cancelled["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
     assert [item["status"] for item in cancelled["output"]] == ["incomplete"]
