@@ -53,17 +53,19 @@ from .echo_brain import EchoBrain
 from .field_match import ABSENT, at_least, at_most, one_of
 from .gate import Gate
 from .hearing import HeardWord, decode_words
+from .mcp import McpServer
 from .rule_brain import RuleBrain
 from .script_brain import ScriptBrain, ScriptMismatch
 from .script_steps import expect, in_any_order, reply
 from .server import Simulator
-from .steps import CallTool, Fail, Hold, Incomplete, Pause, PlayAudio, Say, Speak, Step
+from .steps import CallMcp, CallTool, Fail, Hold, Incomplete, Pause, PlayAudio, Say, Speak, Step
 from .wire_log import Closed, Handshake, WireEvent, WireEvents, WireLog
 
 __all__ = [
     "ABSENT",
     "Brain",
     "BrainPerConnection",
+    "CallMcp",
     "CallTool",
     "Closed",
     "Conversation",
@@ -75,6 +77,7 @@ __all__ = [
     "HeardWord",
     "Hold",
     "Incomplete",
+    "McpServer",
     "ObservingBrain",
     "Pause",
     "PlayAudio",

@@ -9,7 +9,7 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from random import Random
 from types import TracebackType
@@ -27,6 +27,7 @@ from .connection import Connection
 from .ids import Ids
 from .line import Line, Lines
 from .loop_thread import LoopThread
+from .mcp import McpServer
 from .recording import Recording
 from .rule_brain import RuleBrain
 from .session_core import SessionCore
@@ -68,6 +69,8 @@ class Simulator:
         allow_remote: Allow a host other than loopback; needs an `api_key`.
         record: A file for both directions of all connections, as lines of JSON (see `recording`). It is emptied at each
             start.
+        mcp_servers: What the MCP servers are like that clients may name, by label; one that is not here lists the tools
+            that the client allows by name, and fails if its URL's host is under `.invalid`.
 
     Raises:
         ValueError: A host other than loopback without `allow_remote` and `api_key`: the caller's fault.
@@ -91,6 +94,7 @@ class Simulator:
         ssl_context: ssl.SSLContext | None = None,
         allow_remote: bool = False,
         record: str | os.PathLike[str] | None = None,
+        mcp_servers: Mapping[str, McpServer] | None = None,
     ) -> None:
         if not _is_loopback(host) and not (allow_remote and api_key):
             raise ValueError(
@@ -110,6 +114,7 @@ class Simulator:
         self._ping_interval_s = ping_interval_s
         self._ssl_context = ssl_context
         self._record = record
+        self._mcp_servers = mcp_servers
         self._recording: Recording | None = None
         self._lines = Lines()
         self._live: dict[int, Connection] = {}
@@ -305,7 +310,9 @@ class Simulator:
 
     def _new_core(self, model: str) -> SessionCore:
         expires_at = int(time.time() + self._session_max_age_s)
-        return SessionCore(Ids(Random()), model, expires_at, self._delta_interval_s)
+        return SessionCore(
+            Ids(Random()), model, expires_at, self._delta_interval_s, mcp_servers=self._mcp_servers
+        )
 
     def _note_frame(self, number: int, direction: Direction, frame: str | bytes) -> None:
         self.wire.note_frame(direction, number, type_of(frame), frame)

@@ -7,11 +7,10 @@ from random import Random
 
 import pytest
 
-from trunkline.gateway.simulator import Conversation, FunctionBrain, Gate, Hold, Say
+from trunkline.gateway.simulator import CallMcp, Conversation, FunctionBrain, Gate, Hold, McpServer, Say
 from trunkline.gateway.simulator.ids import Ids
 from trunkline.gateway.simulator.item_list import ItemList
-from trunkline.gateway.simulator.mcp import McpListings, McpServer, approved_by, must_ask
-from trunkline.gateway.simulator.steps import CallMcp
+from trunkline.gateway.simulator.mcp import McpListings, approved_by, must_ask
 
 DOCS = {
     "type": "mcp",
@@ -97,8 +96,17 @@ def test_a_known_server_lists_what_the_client_allows(allowed, names):
     assert [tool["name"] for tool in done["item"]["tools"]] == names
 
 
-def test_a_server_can_be_told_to_fail():
-    assert types(listed(DOCS, {"docs": McpServer(fails=True)}))[2] == "mcp_list_tools.failed"
+def test_the_simulator_is_told_what_its_servers_are_like(simulate, connected):
+    servers = {"docs": McpServer([SEARCH]), "down": McpServer(fails=True)}
+    client = connected(simulate(mcp_servers=servers)).text_session()
+    client.send(
+        "session.update", session={"type": "realtime", "tools": [DOCS, {**DOCS, "server_label": "down"}]}
+    )
+    events = client.until("mcp_list_tools.failed")
+    assert [event["item"]["tools"] for event in events if event["type"] == "conversation.item.done"] == [
+        [SEARCH]
+    ]
+    assert client.expect("conversation.item.done")["item"]["tools"] == []
 
 
 def test_a_tool_for_one_response_is_listed_before_it(simulate, connected):
