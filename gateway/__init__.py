@@ -12,6 +12,7 @@ What is pure here (no clock, thread, socket or log): everything that is re-expor
 from .audio import array_to_pcm16, duration_ms, pcm16_to_array
 from .audio_input import AudioInput
 from .audio_output import AudioOutput
+from .azure import AzureOpenAIGateway
 from .cancellation import Cancellation, cancellable_by, current_cancellation
 from .client_events import ClientEvent
 from .codec import decode_server_event, encode_client_event
@@ -47,6 +48,7 @@ from .wire_types import VoiceId
 __all__ = [
     "AudioInput",
     "AudioOutput",
+    "AzureOpenAIGateway",
     "Cancellation",
     "ClientEvent",
     "Config",

@@ -207,12 +207,12 @@ def test_one_tls_context_serves_all_connects_and_verifies(raw_server):
     for _ in range(2):
         with pytest.raises(ConnectError):
             gateway.connect("m", timeout_s=LIMIT_S)
-        contexts.add(gateway._context())
+        contexts.add(gateway._line.ssl_context())
 
     (context,) = contexts
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
-    assert pickle.loads(pickle.dumps(gateway))._context() is not context
+    assert pickle.loads(pickle.dumps(gateway))._line.ssl_context() is not context
 
 
 def test_a_given_tls_context_is_used(raw_server, tls_contexts, handshake):
