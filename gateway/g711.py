@@ -10,12 +10,10 @@ Source: ITU-T G.711 (1988), tables 1a to 2b; ITU-T G.191, g711.c.
 """
 
 from functools import cache
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-
-Law: TypeAlias = Literal["g711_ulaw", "g711_alaw"]
 
 _SIGN: Final = 0x80
 _ALAW_MASK: Final = 0x55
@@ -27,8 +25,12 @@ _Samples: TypeAlias = npt.NDArray[np.int16]
 _Numbers: TypeAlias = npt.NDArray[np.int64]
 
 
-def decode(data: bytes | memoryview, law: Law) -> _Samples:
+def decode(data: bytes | memoryview, law: str) -> _Samples:
     """Return G.711 as PCM16.
+
+    Args:
+        data: one byte per sample.
+        law: ``g711_ulaw`` or ``g711_alaw``.
 
     Returns:
         A read-only ``(n_samples,)`` int16 array, one sample per byte.
@@ -38,27 +40,27 @@ def decode(data: bytes | memoryview, law: Law) -> _Samples:
     return samples
 
 
-def encode(samples: _Samples, law: Law) -> bytes:
+def encode(samples: _Samples, law: str) -> bytes:
     """Return PCM16 as G.711.
 
     Args:
         samples: ``(n_samples,)`` int16, mono, 8 kHz.
-        law: which one.
+        law: ``g711_ulaw`` or ``g711_alaw``.
     """
     native = np.ascontiguousarray(samples, np.int16)  # on the wire's side a sample may be big-endian
     return _encoding(law).take(native.view(np.uint16)).tobytes()
 
 
 @cache
-def _decoding(law: Law) -> _Samples:
+def _decoding(law: str) -> _Samples:
     codes = np.arange(256)
-    return (_expand_ulaw(codes) if law == "g711_ulaw" else _expand_alaw(codes)).astype(np.int16)
+    return _EXPAND[law](codes).astype(np.int16)
 
 
 @cache
-def _encoding(law: Law) -> _Codes:
+def _encoding(law: str) -> _Codes:
     samples = np.arange(65_536).astype(np.uint16).view(np.int16).astype(np.int64)
-    return (_compress_ulaw(samples) if law == "g711_ulaw" else _compress_alaw(samples)).astype(np.uint8)
+    return _COMPRESS[law](samples).astype(np.uint8)
 
 
 def _expand_ulaw(codes: _Numbers) -> _Numbers:
@@ -103,3 +105,7 @@ def _sign_of(samples: _Numbers) -> _Numbers:
 def _highest_bit(numbers: _Numbers) -> _Numbers:
     """Return the place of the highest bit that is set, -1 for zero."""
     return np.frexp(numbers.astype(np.float64))[1].astype(np.int64) - 1
+
+
+_EXPAND: Final = {"g711_ulaw": _expand_ulaw, "g711_alaw": _expand_alaw}
+_COMPRESS: Final = {"g711_ulaw": _compress_ulaw, "g711_alaw": _compress_alaw}

@@ -1,4 +1,4 @@
-"""A stream of samples from one rate to another, without a click where chunks meet. Owns nothing but the filter's memory.
+"""A stream of samples from one rate to another, without a click where chunks meet. Pure, but for what the filter remembers.
 
 The filter is soxr's (the library behind SoX), which comes with the extra `audio` and is imported when a conversion needs it.
 Medium quality: its noise lies below what 16 bits can say, and it holds back 15 to 75 ms, where high quality holds back up to
