@@ -19,6 +19,7 @@ from .steps import Latch
 _AUDIBLE = 100
 _MS_PER_TOKEN = 100
 _CHARS_PER_TOKEN = 4
+_DIARIZING = "-diarize"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,12 +105,20 @@ class Transcription:
             error = {"type": "transcription_error", "code": "audio_unintelligible", "message": self.error}
             return [self._event(ids, "failed", error=error)]
         told = [self._event(ids, "delta", delta=piece, **self._logprobs(piece)) for piece in self._pieces()]
+        told += self._segments(ids)
         everything = self._logprobs(self.text)
         return [*told, self._event(ids, "completed", transcript=self.text, usage=self._usage(), **everything)]
 
     def _event(self, ids: Ids, kind: str, **fields: Any) -> Event:
         name = f"conversation.item.input_audio_transcription.{kind}"
         return ids.event(name, item_id=self.item_id, content_index=0, **fields)
+
+    def _segments(self, ids: Ids) -> list[Event]:
+        """Return who said what, where the model tells speakers apart: the caller is one speaker."""
+        if not self.text or not self.model.endswith(_DIARIZING):
+            return []
+        when = {"start": 0.0, "end": self.duration_ms / 1000}
+        return [self._event(ids, "segment", id=ids.fresh("seg"), speaker="A", text=self.text, **when)]
 
     def _pieces(self) -> list[str]:
         assert self.text is not None
