@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .client_error import ClientError, invalid
+from .sounds import Sounds
 
 Item = dict[str, Any]
 
@@ -19,13 +20,14 @@ class ItemList:
     Source: protocol events `conversation.item.create`, `.retrieve`, `.delete`.
     """
 
-    __slots__ = ("_by_id", "_cut", "_order", "_spoken_ms")
+    __slots__ = ("_by_id", "_cut", "_order", "_spoken_ms", "sounds")
 
     def __init__(self) -> None:
         self._order: list[str] = []
         self._by_id: dict[str, Item] = {}
         self._spoken_ms: dict[str, int] = {}
         self._cut: set[str] = set()
+        self.sounds = Sounds()
 
     def __iter__(self) -> Iterator[Item]:
         return (self._by_id[item_id] for item_id in self._order)
@@ -76,6 +78,7 @@ class ItemList:
         self._order.remove(item_id)
         self._spoken_ms.pop(item_id, None)
         self._cut.discard(item_id)
+        self.sounds.drop(item_id)
 
     def has_approval_request(self, request_id: str) -> bool:
         """Tell whether an MCP approval request with this id is in the conversation."""
@@ -116,6 +119,7 @@ class ItemList:
             )
         self._spoken_ms[item_id] = int(audio_end_ms)
         self._cut.add(item_id)
+        self.sounds.cut(item_id, int(audio_end_ms))
         part.pop("transcript", None)
 
     def is_cut(self, item_id: str) -> bool:

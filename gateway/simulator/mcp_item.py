@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .ids import Event
-from .output_item import Place, obfuscation
+from .place import Place, obfuscation
 
 
 @dataclass(slots=True)

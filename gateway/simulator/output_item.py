@@ -5,37 +5,14 @@ Source: protocol.md A.6 and the end of A.8.
 
 from __future__ import annotations
 
-import base64
 import copy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from .g711 import BYTES_PER_MS
-from .ids import Event, Ids
+from .audio_body import AudioBody, Piece
+from .ids import Event
 from .item_list import Item, ItemList
-from .tone import word_tone
-
-_OBFUSCATION_STEP = 16
-
-
-@dataclass(slots=True)
-class Place:
-    """Where the events of an item belong."""
-
-    ids: Ids
-    response_id: str
-    item_id: str
-    output_index: int
-
-    def event(self, type: str, /, **fields: Any) -> Event:
-        """Build an event that names this item."""
-        return self.ids.event(
-            type,
-            response_id=self.response_id,
-            item_id=self.item_id,
-            output_index=self.output_index,
-            **fields,
-        )
+from .place import Place, obfuscation
 
 
 class Body(Protocol):
@@ -62,11 +39,6 @@ class Body(Protocol):
     def finish(self, place: Place, status: str) -> list[Event]:
         """Return the events that close the part; `status` is what the item ends with."""
         ...
-
-
-def obfuscation(ids: Ids, delta: str) -> str:
-    """Return letters that pad an event, as the service does: its size must not give the text away."""
-    return ids.letters(_OBFUSCATION_STEP - len(delta) % _OBFUSCATION_STEP)
 
 
 @dataclass(slots=True)
@@ -99,68 +71,6 @@ class TextBody:
         part = {"type": "text", "text": self.text}
         return [
             place.event("response.output_text.done", content_index=0, text=self.text),
-            place.event("response.content_part.done", content_index=0, part=part),
-        ]
-
-
-@dataclass(slots=True)
-class AudioBody:
-    """An assistant message in speech: a tone per word, and its transcript.
-
-    Args:
-        format: The wire name of the audio format.
-        word_ms: Milliseconds of sound of the next delta.
-        recorded: The sounds of the deltas, encoded, the last one first; None: tones.
-    """
-
-    has_status: ClassVar[bool] = True
-    prefix: ClassVar[str] = "item"
-
-    format: str
-    word_ms: int
-    transcript: str = ""
-    spoken_ms: int = 0
-    recorded: list[bytes] | None = None
-
-    def skeleton(self) -> dict[str, Any]:
-        """Return the message with the transcript so far; items never carry the sound itself."""
-        said = {"transcript": self.transcript} if self.transcript else {}
-        content = [{"type": "output_audio", **said}] if said or self.spoken_ms else []
-        return {"type": "message", "role": "assistant", "content": content}
-
-    def begin(self, place: Place) -> list[Event]:
-        """Open the audio part."""
-        part = {"type": "audio", "transcript": ""}
-        return [place.event("response.content_part.added", content_index=0, part=part)]
-
-    def chunk(self, place: Place, text: str) -> list[Event]:
-        """Send one word: its transcript first, then its sound."""
-        self.transcript += text
-        self.spoken_ms += self.word_ms
-        sound = base64.b64encode(self._sound_of(text.strip())).decode()
-        events = [place.event("response.output_audio.delta", content_index=0, delta=sound)]
-        if text:
-            padding = obfuscation(place.ids, text)
-            said = place.event(
-                "response.output_audio_transcript.delta", content_index=0, delta=text, obfuscation=padding
-            )
-            events.insert(0, said)
-        return events
-
-    def _sound_of(self, word: str) -> bytes:
-        if self.recorded is None:
-            return word_tone(word, self.word_ms, self.format)
-        sound = self.recorded.pop()
-        if self.recorded:
-            self.word_ms = len(self.recorded[-1]) // BYTES_PER_MS[self.format]
-        return sound
-
-    def finish(self, place: Place, status: str) -> list[Event]:
-        """Close the audio part."""
-        part = {"type": "audio", "transcript": self.transcript}
-        return [
-            place.event("response.output_audio.done", content_index=0),
-            place.event("response.output_audio_transcript.done", content_index=0, transcript=self.transcript),
             place.event("response.content_part.done", content_index=0, part=part),
         ]
 
@@ -246,6 +156,13 @@ class OutputItem:
         self._renew("in_progress")
         return events
 
+    def play(self, piece: Piece) -> list[Event]:
+        """Stream one piece of speech."""
+        assert isinstance(self.body, AudioBody)
+        events = self.body.play(self.place, piece)
+        self._renew("in_progress")
+        return events
+
     def finish(self, status: str) -> list[Event]:
         """Close the part and the item, which ends with this status (`completed` or `incomplete`)."""
         events = self.body.finish(self.place, status)
@@ -260,6 +177,7 @@ class OutputItem:
         if self.items is None or not isinstance(self.body, AudioBody):
             return
         self.items.note_speech(self.place.item_id, self.body.spoken_ms)
+        self.items.sounds.keep(self.place.item_id, self.body.sound, self.body.format)
         if self.items.is_cut(self.place.item_id):
             # Truncated while it was still being sent: what was not heard does not come back.
             for part in self.item["content"]:

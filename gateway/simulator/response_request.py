@@ -51,6 +51,7 @@ def options_for(
     delay_s: float,
     context: Context,
     seen: Context,
+    audio_pace: float,
 ) -> Options:
     """Return the response's options: the session's, overridden by the request's."""
     merged = {**settings, **request}
@@ -68,6 +69,8 @@ def options_for(
         delay_s=delay_s,
         context=context,
         seen=seen,
+        speed=output["speed"],
+        audio_pace=audio_pace,
     )
 
 

@@ -17,13 +17,14 @@ from typing import Any
 
 import msgspec
 
+from .audio_body import AudioBody
 from .conversation import Conversation
-from .g711 import BYTES_PER_MS
 from .ids import Event, Ids
 from .item_list import ItemList
 from .mcp import approved_by, must_ask
 from .mcp_item import ApprovalBody, McpCallBody
-from .output_item import AudioBody, Body, CallBody, OutputItem, Place, TextBody
+from .output_item import Body, CallBody, OutputItem, TextBody
+from .place import Place
 from .recorded_sound import from_pcm, pieces_of, spread
 from .steps import CallMcp, CallTool, Chunk, Fail, Hold, Incomplete, Pause, PlayAudio, Say, Speak, Step
 from .token_count import Context, audio_tokens, usage
@@ -55,6 +56,8 @@ class Options:
         delay_s: Seconds between two deltas where the step does not say.
         context: What the response reads.
         seen: What the response before it read.
+        speed: Of speech.
+        audio_pace: Seconds that a second of speech takes to be sent; 0 is as fast as possible.
     """
 
     output_modalities: list[str]
@@ -65,6 +68,8 @@ class Options:
     delay_s: float
     context: Context = ()
     seen: Context = ()
+    speed: float = 1.0
+    audio_pace: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,26 +168,31 @@ class ResponseRun:
                 continue
             if delay.seconds > 0:
                 yield delay
-            if not self._can_afford(body):
+            if not self._can_afford(body, chunk):
                 yield self.end(_incomplete("max_output_tokens"))
                 return
-            yield self._delta(body, chunk)
+            yield from self._delta(body, chunk)
         yield self._close("completed")
 
-    def _delta(self, body: Body, chunk: str) -> list[Event]:
-        if isinstance(body, AudioBody):
-            self.spoken_ms += body.word_ms
-        else:
-            self._n_text += 1
+    def _delta(self, body: Body, chunk: str) -> Iterator[Action]:
         assert self._open is not None
-        return self._open.chunk(chunk)
+        if not isinstance(body, AudioBody):
+            self._n_text += 1
+            yield self._open.chunk(chunk)
+            return
+        item, pace = self._open, self.options.audio_pace
+        for piece in body.pieces(chunk):
+            self.spoken_ms += piece.duration_ms
+            yield item.play(piece)
+            if pace > 0:
+                yield Pause(piece.duration_ms / 1000 * pace)
 
-    def _can_afford(self, body: Body) -> bool:
+    def _can_afford(self, body: Body, chunk: str) -> bool:
         limit = self.options.max_output_tokens
         if not isinstance(limit, int):
             return True
         if isinstance(body, AudioBody):
-            return self._n_text + audio_tokens(self.spoken_ms + body.word_ms) <= limit
+            return self._n_text + audio_tokens(self.spoken_ms + body.next_ms(chunk)) <= limit
         return self._n_text + 1 + audio_tokens(self.spoken_ms) <= limit
 
     def _may_call(self) -> bool:
@@ -203,7 +213,8 @@ class ResponseRun:
         if self.options.output_modalities == ["text"]:
             return TextBody()
         word_ms = step.word_ms if isinstance(step, Speak) else _WORD_MS
-        return AudioBody(self.options.audio_output["format"]["type"], word_ms)
+        spoken_ms = max(1, round(word_ms / self.options.speed))
+        return AudioBody(self.options.audio_output["format"]["type"], spoken_ms)
 
     def _recorded(self, step: PlayAudio) -> tuple[Body, Iterable[Chunk]]:
         words = words_of(step.transcript)
@@ -211,8 +222,7 @@ class ResponseRun:
             return TextBody(), words
         format_ = self.options.audio_output["format"]["type"]
         pieces = pieces_of(from_pcm(step.pcm, format_), format_, step.piece_ms)
-        first_ms = len(pieces[0]) // BYTES_PER_MS[format_]
-        return AudioBody(format_, first_ms, recorded=pieces[::-1]), spread(words, len(pieces))
+        return AudioBody(format_, step.piece_ms, recorded=pieces[::-1]), spread(words, len(pieces))
 
     def _call_body(self, step: CallTool | CallMcp) -> Body:
         if isinstance(step, CallTool):

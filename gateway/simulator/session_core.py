@@ -8,6 +8,7 @@ Source: protocol.md A.1, A.6, A.8.
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -45,6 +46,7 @@ class SessionCore:
         mcp_servers: What the MCP servers are like that clients may name, by label.
         transcriber: Makes text of the caller's audio; None: `transcription.transcribe`.
         transcription_delay_s: Seconds from a commit to its transcript.
+        audio_pace: Seconds that a second of speech takes to be sent.
     """
 
     def __init__(
@@ -56,10 +58,12 @@ class SessionCore:
         mcp_servers: Mapping[str, McpServer] | None = None,
         transcriber: Transcriber | None = None,
         transcription_delay_s: float = 0.0,
+        audio_pace: float = 0.0,
     ) -> None:
         self.id = ids.fresh("sess")
         self._ids = ids
         self._delay_s = delay_s
+        self._audio_pace = audio_pace
         self._conversation_id = ids.fresh("conv")
         self._settings: Settings = initial_settings(self.id, model, expires_at)
         self._items = ItemList()
@@ -124,7 +128,9 @@ class SessionCore:
         """End a response that has no more events: its last ones, and the timer for a user who stays idle."""
         was_active = self._active is run
         last = self._finish(run)
-        return last, self._input.response_ended(run.spoken_ms / 1000) if was_active else []
+        # What was sent faster than it plays is still to be heard.
+        unheard_s = run.spoken_ms / 1000 * max(0.0, 1.0 - self._audio_pace)
+        return last, self._input.response_ended(unheard_s) if was_active else []
 
     def _finish(self, run: ResponseRun) -> list[Event]:
         if self._active is run:
@@ -171,8 +177,11 @@ class SessionCore:
         ]
 
     def _retrieve_item(self, event: Event) -> list[Effect]:
-        item = self._items.get(event["item_id"], "item_retrieve_invalid_item_id")
-        return [self._send("conversation.item.retrieved", item=copy.deepcopy(item))]
+        item = copy.deepcopy(self._items.get(event["item_id"], "item_retrieve_invalid_item_id"))
+        sound = self._items.sounds.of(event["item_id"])
+        if sound is not None and item["content"]:
+            item["content"][0]["audio"] = base64.b64encode(sound).decode()
+        return [self._send("conversation.item.retrieved", item=item)]
 
     def _delete_item(self, event: Event) -> list[Effect]:
         self._items.remove(event["item_id"])
@@ -253,7 +262,9 @@ class SessionCore:
         conversation_for(self._settings, request, self._items, "")
         listing = [] if outside else self._list_mcp_tools(request.get("tools") or ())
         conversation = conversation_for(self._settings, request, self._items, self._ids.fresh("resp"))
-        conversation = replace(conversation, items=self._transcriptions.shown(conversation.items))
+        conversation = replace(
+            conversation, items=self._transcriptions.shown(conversation.items, self._items.sounds)
+        )
         context = context_of(conversation, self._items, self._settings["audio"]["input"]["format"]["type"])
         options = options_for(
             self._settings,
@@ -262,6 +273,7 @@ class SessionCore:
             delay_s=self._delay_s,
             context=context,
             seen=self._seen,
+            audio_pace=self._audio_pace,
         )
         run = ResponseRun(self._ids, options, conversation, None if outside else self._items)
         self._running[run.id] = run

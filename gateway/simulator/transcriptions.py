@@ -13,6 +13,7 @@ from .g711 import RATES_HZ, decode
 from .ids import Ids
 from .input_audio import Committed
 from .item_list import Item
+from .sounds import Sounds
 from .transcription import Transcriber, Transcript, Transcription, Utterance, spoken_words, transcribe
 
 _LOGPROBS = "item.input_audio_transcription.logprobs"
@@ -65,9 +66,14 @@ class Transcriptions:
         told, item = self._pending.pop(token, (None, None))
         return [] if told is None or item is None else self._now(told, item)
 
-    def shown(self, items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return items as the model hears them: the caller's audio with its words."""
-        return [self._shown(item) for item in items]
+    def shown(self, items: Iterable[Mapping[str, Any]], sounds: Sounds) -> list[Mapping[str, Any]]:
+        """Return items as the model hears them: audio without a transcript has its words.
+
+        Args:
+            items: Of the conversation.
+            sounds: Of the assistant's messages, for those that were truncated.
+        """
+        return [self._shown(item, sounds) for item in items]
 
     def forget(self, item_id: str) -> None:
         """Forget an item that was deleted."""
@@ -95,8 +101,11 @@ class Transcriptions:
             item["content"][0]["transcript"] = told.text
         return [Send(event) for event in told.events(self._ids)]
 
-    def _shown(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        said = self._heard.get(item.get("id", ""))
-        if said is None or item.get("role") != "user":
+    def _shown(self, item: Mapping[str, Any], sounds: Sounds) -> Mapping[str, Any]:
+        part = (item.get("content") or [{}])[0]
+        if "transcript" in part or part.get("type") not in ("input_audio", "output_audio"):
             return item
-        return {**item, "content": [{**part, "transcript": said} for part in item["content"]]}
+        item_id = item.get("id", "")
+        is_user = part["type"] == "input_audio"
+        said = self._heard.get(item_id, "") if is_user else sounds.words_of(item_id)
+        return {**item, "content": [{**part, "transcript": said}]} if said else item
