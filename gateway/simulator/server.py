@@ -31,6 +31,7 @@ from .mcp import McpServer
 from .recording import Recording
 from .rule_brain import RuleBrain
 from .session_core import SessionCore
+from .transcription import Transcriber
 from .wire_log import Closed, Direction, Handshake, WireLog, type_of
 
 _logger = logging.getLogger("trunkline.gateway.simulator")
@@ -71,6 +72,10 @@ class Simulator:
             start.
         mcp_servers: What the MCP servers are like that clients may name, by label; one that is not here lists the tools
             that the client allows by name, and fails if its URL's host is under `.invalid`.
+        audio_pace: Seconds that a second of speech takes to be sent: 1.0 is real time; 0 or None as fast as possible.
+        transcriber: Makes text of the caller's audio, in sessions that want it; None: hears the simulator's own tones
+            (see `decode_words`), and of any other sound says how long it is.
+        transcription_delay_s: Seconds from the end of a turn to its transcript; 0 sends it before the response.
 
     Raises:
         ValueError: A host other than loopback without `allow_remote` and `api_key`: the caller's fault.
@@ -95,6 +100,9 @@ class Simulator:
         allow_remote: bool = False,
         record: str | os.PathLike[str] | None = None,
         mcp_servers: Mapping[str, McpServer] | None = None,
+        audio_pace: float | None = None,
+        transcriber: Transcriber | None = None,
+        transcription_delay_s: float = 0.0,
     ) -> None:
         if not _is_loopback(host) and not (allow_remote and api_key):
             raise ValueError(
@@ -115,6 +123,9 @@ class Simulator:
         self._ssl_context = ssl_context
         self._record = record
         self._mcp_servers = mcp_servers
+        self._audio_pace = audio_pace or 0.0
+        self._transcriber = transcriber
+        self._transcription_delay_s = transcription_delay_s
         self._recording: Recording | None = None
         self._lines = Lines()
         self._live: dict[int, Connection] = {}
@@ -311,7 +322,14 @@ class Simulator:
     def _new_core(self, model: str) -> SessionCore:
         expires_at = int(time.time() + self._session_max_age_s)
         return SessionCore(
-            Ids(Random()), model, expires_at, self._delta_interval_s, mcp_servers=self._mcp_servers
+            Ids(Random()),
+            model,
+            expires_at,
+            self._delta_interval_s,
+            self._mcp_servers,
+            transcriber=self._transcriber,
+            transcription_delay_s=self._transcription_delay_s,
+            audio_pace=self._audio_pace,
         )
 
     def _note_frame(self, number: int, direction: Direction, frame: str | bytes) -> None:
