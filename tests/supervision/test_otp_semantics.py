@@ -8,12 +8,14 @@ import pytest
 
 from trunkline.supervision import (
     KILLED,
+    NOPROC,
     NORMAL,
     RESTARTING,
     SHUTDOWN,
     CallTimeout,
     ChildSpec,
     DynamicSupervisor,
+    Exit,
     GenServer,
     GetChildSpec,
     Registry,
@@ -28,6 +30,7 @@ from trunkline.supervision import (
     WhichChildren,
     call,
     join,
+    kill,
     testing,
     watch,
     zombies,
@@ -97,22 +100,48 @@ def test_a_supervisor_that_gives_up_has_not_touched_the_siblings_before(run_tree
     assert [event.reason for event in record.events[-2:]] == [SHUTDOWN, SHUTDOWN]
 
 
-# -- A3 and A7: what is reported
-
-
-@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
-@pytest.mark.parametrize("reason", [NORMAL, SHUTDOWN, Shutdown("x")])
-def test_the_clean_end_of_a_permanent_child_is_reported_for_it_should_not_end(
-    run_tree, start_child, kind, reason
-):
-    reports = []
-    child = start_child(run_tree(kind, on_report=reports.append), "a")
-    child.tell(("exit", reason))
-    assert testing.wait_for_restart(child, PATIENCE_S) == 1
-    assert [(report.context, report.reason) for report in reports] == [("child_terminated", reason)]
-
+# -- A3: every reason, every restart type, every kind of supervisor
 
 BUG = ValueError("bug")
+CLEAN = [NORMAL, SHUTDOWN, Shutdown("x")]
+UNCLEAN = [KILLED, NOPROC, BUG, SystemExit(1)]
+
+
+@pytest.mark.parametrize("reason", [*CLEAN, *UNCLEAN], ids=repr)
+@pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
+@pytest.mark.parametrize("kind", ["one_for_one", "one_for_all", "rest_for_one", "dynamic"])
+def test_what_becomes_of_a_child_and_its_siblings(run_tree, start_child, eventually, kind, restart, reason):
+    reports, downs = [], []
+    if kind == "dynamic":
+        root = run_tree(DynamicSupervisor, on_report=reports.append)
+    else:
+        root = run_tree(Supervisor, strategy=kind, on_report=reports.append)
+    before, child, after = (
+        start_child(root, id, restart=restart if id == "b" else "permanent") for id in "abc"
+    )
+    watch(child, downs.append)
+    child.tell(("exit", reason))
+    restarted = restart == "permanent" or (restart == "transient" and reason in UNCLEAN)
+    if restarted:
+        assert testing.wait_for_restart(child, PATIENCE_S) == 1
+        if kind in ("one_for_all", "rest_for_one"):
+            assert testing.wait_for_restart(after, PATIENCE_S) == 1
+        assert downs == []
+    else:
+        eventually(lambda: downs)
+        assert downs == [reason]
+    infos = {info.id: info.ref for info in call(root, WhichChildren(), PATIENCE_S)}
+    is_kept = restarted or (restart == "transient" and kind != "dynamic")
+    assert ("b" in infos) is is_kept
+    assert (infos.get("b") is not None) is restarted
+    assert before.restarts == (restarted and kind == "one_for_all")
+    assert after.restarts == (restarted and kind in ("one_for_all", "rest_for_one"))
+    is_reported = restart == "permanent" or reason in UNCLEAN
+    expected = [("child_terminated", reason)] if is_reported else []
+    assert [(report.context, report.reason) for report in reports] == expected
+
+
+# -- A7: what is reported at the end
 
 
 @pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
@@ -269,3 +298,40 @@ def test_a_child_that_is_abandoned_gives_its_name_to_its_successor(run_tree, wor
     assert registry.ref("name").actor_urn == successor.actor_urn
     release.set()
     assert call(registry.ref("name"), "served") == "served"
+
+
+# -- A7: a supervisor that is killed
+
+
+@pytest.mark.usefixtures("switching")
+@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
+def test_a_killed_supervisor_kills_its_children_and_reports_nothing(run_tree, start_child, kind):
+    for _ in range(20):
+        reports, diary, downs = [], [], []
+        root = run_tree(kind, on_report=reports.append)
+        for id in "abc":
+            watch(start_child(root, id, args=(diary,)), downs.append)
+        kill(root)
+        assert join(root, PATIENCE_S)
+        assert downs == [KILLED] * 3
+        assert [entry for entry in diary if entry[0] == "terminate"] == []
+        assert reports == []
+
+
+# -- A5: a start that fails during a restart, whatever it fails with
+
+
+@pytest.mark.parametrize(
+    "failure", [Exit(NORMAL), Exit(SHUTDOWN), Exit(Shutdown("x")), BUG, SystemExit(1)], ids=repr
+)
+@pytest.mark.parametrize("restart", ["permanent", "transient"])
+@pytest.mark.parametrize("kind", ["one_for_one", "one_for_all", "rest_for_one", "dynamic"])
+def test_a_restart_that_fails_is_tried_again_for_a_clean_reason_too(
+    run_tree, start_child, kind, restart, failure
+):
+    """A transient child whose start ends cleanly has not done its work: it did not even start."""
+    root = run_tree(DynamicSupervisor) if kind == "dynamic" else run_tree(Supervisor, strategy=kind)
+    child = start_child(root, "a", restart=restart, kwargs={"fails": [None, failure]})
+    testing.crash(child, ValueError("crash"))
+    assert testing.wait_for_restart(child, PATIENCE_S) == 1
+    assert call(child, "served") == "served"
