@@ -165,9 +165,39 @@ _tool_choice = by_json_type(
 
 _max_output_tokens = by_json_type(str=one_of("inf"), int=number(1, MAX_OUTPUT_TOKENS, whole=True))
 _reasoning = nullable(record({"effort": nullable(one_of("minimal", "low", "medium", "high", "xhigh"))}))
+_cache_breakpoint = record({"mode": one_of("explicit"), "ttl": one_of("30m", "12h")}, required=("mode",))
 _variable = by_json_type(
     str=text(),
-    dict=tagged("type", {"input_text": free_object, "input_image": free_object, "input_file": free_object}),
+    dict=tagged(
+        "type",
+        {
+            "input_text": record(
+                {"type": anything, "text": text(), "prompt_cache_breakpoint": _cache_breakpoint},
+                required=("text",),
+            ),
+            "input_image": record(
+                {
+                    "type": anything,
+                    "detail": one_of("low", "high", "auto", "original"),
+                    "file_id": nullable(text()),
+                    "image_url": nullable(text()),
+                    "prompt_cache_breakpoint": _cache_breakpoint,
+                },
+                required=("detail",),
+            ),
+            "input_file": record(
+                {
+                    "type": anything,
+                    "detail": one_of("auto", "low", "high"),
+                    "file_data": text(),
+                    "file_id": nullable(text()),
+                    "file_url": text(),
+                    "filename": text(),
+                    "prompt_cache_breakpoint": _cache_breakpoint,
+                }
+            ),
+        },
+    ),
 )
 _prompt = nullable(
     record(

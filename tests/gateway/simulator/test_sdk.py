@@ -10,6 +10,8 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Required, Union, get_args, get_origin
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai.types.realtime import RealtimeServerEvent
 from openai.types.realtime.realtime_client_event_param import RealtimeClientEventParam
 from openai.types.realtime.response_create_event_with_references_param import (
@@ -25,11 +27,12 @@ from trunkline.gateway.simulator import (
     Gate,
     Hold,
     Incomplete,
+    RuleBrain,
     Say,
     Speak,
 )
 from trunkline.gateway.simulator.ids import Ids
-from trunkline.gateway.simulator.session_core import Send, SessionCore
+from trunkline.gateway.simulator.session_core import Send, SessionCore, Start
 from trunkline.gateway.simulator.steps import CallMcp
 from trunkline.gateway.simulator.tone import word_tone
 
@@ -578,3 +581,52 @@ def test_what_the_sdk_lets_a_client_say_is_understood(kind):
             if error and error["code"] not in ABOUT_THE_STATE and error["param"] not in ABOUT_THE_STATE_OF:
                 refused.append((event, error["message"]))
     assert refused == []
+
+
+# -- both ways at once -----------------------------------------------------------------------------------------------
+
+SAYABLE = [json.dumps(event) for kind in CLIENT_EVENTS for event in described(kind)]
+OTHER_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 5000),
+    st.floats(-1, 2),
+    st.sampled_from(["", "x", "auto", "none", "AAAA", "inf", "root", "text", "docs", PIXEL]),
+    st.lists(st.sampled_from(["text", "audio", "x"]), max_size=2),
+    st.dictionaries(st.sampled_from(["type", "id", "name", "text", "x"]), st.text(max_size=3), max_size=2),
+)
+
+
+def places_in(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield each container with each of its keys, all the way down."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield value, key
+        yield from places_in(value[key])
+
+
+@st.composite
+def nearly_right(draw) -> str:
+    """Draw what a client may say, with something else in one place."""
+    event = json.loads(draw(st.sampled_from(SAYABLE)))
+    container, key = draw(st.sampled_from(list(places_in(event))))
+    container[key] = draw(OTHER_VALUES)
+    return json.dumps(event)
+
+
+def answers(core: SessionCore, frame: str) -> Iterator[dict[str, Any]]:
+    for effect in core.receive(frame):
+        if isinstance(effect, Send):
+            yield effect.event
+        elif isinstance(effect, Start):
+            for action in core.play(effect.run, RuleBrain().reply):
+                yield from action if isinstance(action, list) else ()
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(nearly_right(), max_size=6))
+def test_whatever_is_nearly_right_is_answered_with_what_the_sdk_knows(frames):
+    core = SessionCore(Ids(Random(1)), "gpt-realtime-2", 0)
+    for frame in frames:
+        for event in answers(core, frame):
+            judged(event)
