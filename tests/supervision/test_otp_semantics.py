@@ -1,6 +1,7 @@
 """Sentences of the OTP reference that no other file is about: the defaults, what counts, what is reported, who waits for whom."""
 
 import inspect
+import math
 import threading
 
 import pykka
@@ -267,7 +268,14 @@ def test_the_name_of_a_child_that_hangs_at_its_start_is_free_when_it_is_abandone
             assert release.wait(PATIENCE_S)
 
     root = run_tree(kind)
-    spec = ChildSpec("a", Hanging, register=(registry, "name"), start_timeout_s=0.02, kill_grace_s=0.02)
+    spec = ChildSpec(
+        "a",
+        Hanging,
+        register=(registry, "name"),
+        start_timeout_s=0.02,
+        shutdown=math.inf,  # it is killed: what has not started is not told to stop
+        kill_grace_s=0.02,
+    )
     with pytest.raises(StartError) as caught:
         call(root, StartChild(spec), PATIENCE_S)
     assert isinstance(caught.value.reason, StartTimeout)
