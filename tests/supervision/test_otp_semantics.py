@@ -13,6 +13,7 @@ from trunkline.supervision import (
     NORMAL,
     RESTARTING,
     SHUTDOWN,
+    ActorDown,
     CallTimeout,
     ChildSpec,
     DynamicSupervisor,
@@ -343,3 +344,18 @@ def test_a_restart_that_fails_is_tried_again_for_a_clean_reason_too(
     testing.crash(child, ValueError("crash"))
     assert testing.wait_for_restart(child, PATIENCE_S) == 1
     assert call(child, "served") == "served"
+
+
+def test_a_restart_by_hand_that_fails_leaves_the_child_stopped(run_tree, start_child):
+    supervisor = run_tree(Supervisor, max_restarts=0)
+    child = start_child(supervisor, "a", kwargs={"fails": [None, BUG]})
+    call(supervisor, TerminateChild("a"))
+    with pytest.raises(StartError) as caught:
+        call(supervisor, RestartChild("a"))
+    assert caught.value.reason is BUG
+    assert child.state == "stopped"
+    with pytest.raises(ActorDown) as refused:
+        call(child, "in vain")
+    assert refused.value.reason is BUG
+    assert call(supervisor, WhichChild("a")).ref is None
+    assert call(supervisor, RestartChild("a")) is child
