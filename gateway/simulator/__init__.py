@@ -33,9 +33,12 @@ directions (`wire.wait_sent("response.create")`); `inject`, `close_all`, `abort_
 `refuse_status` and `refuse_error` the connecting.
 
 How it is built: `session_core` and what it imports is the service as a state machine, without socket, clock or task;
-`connection` and `server` are the shell around it. It answers text and tool turns, spoken answers (a tone per word),
-push-to-talk and out-of-band responses. It does not yet detect turns in audio, nor transcribe it: those settings are
-accepted and echoed.
+`connection` and `server` are the shell around it.
+
+There is no speech engine: a word is a short run of tones that spell it. `decode_words` reads back what was played, and
+`encode_words` makes a caller's audio, which the simulator understands in turn: it finds the turns in it by energy, barges
+in, and transcribes it (`(speech, 740 ms)`, where it is not made of such tones; or whatever your `transcriber` says). Time in
+audio is counted in samples, so a test may push a minute of it at once.
 """
 
 try:
@@ -59,6 +62,8 @@ from .script_brain import ScriptBrain, ScriptMismatch
 from .script_steps import expect, in_any_order, reply
 from .server import Simulator
 from .steps import CallMcp, CallTool, Fail, Hold, Incomplete, Pause, PlayAudio, Say, Speak, Step
+from .tone import encode_words
+from .transcription import Transcriber, Transcript, Utterance
 from .wire_log import Closed, Handshake, WireEvent, WireEvents, WireLog
 
 __all__ = [
@@ -88,12 +93,16 @@ __all__ = [
     "Simulator",
     "Speak",
     "Step",
+    "Transcriber",
+    "Transcript",
+    "Utterance",
     "WireEvent",
     "WireEvents",
     "WireLog",
     "at_least",
     "at_most",
     "decode_words",
+    "encode_words",
     "expect",
     "in_any_order",
     "one_of",

@@ -61,6 +61,21 @@ def word_tone(word: str, word_ms: int, audio_format: str) -> bytes:
     return encode(word_samples(word, word_ms, RATES_HZ[audio_format]), audio_format)
 
 
+def encode_words(text: str, rate_hz: int = 24_000, word_ms: int = 200) -> Samples:
+    """Return the sound of some words, one behind the other, as `decode_words` reads it.
+
+    Args:
+        text: Words, with white space between them.
+        rate_hz: At least 8 kHz, in whole kilohertz.
+        word_ms: Milliseconds of a word; longer if its letters take longer.
+
+    Returns:
+        `(n_samples,) int16`, mono.
+    """
+    sounds = [word_samples(word, word_ms, rate_hz) for word in text.split()]
+    return np.concatenate([np.zeros(0, np.int16), *sounds])
+
+
 def word_samples(word: str, word_ms: int, rate_hz: int) -> Samples:
     """Return the sound of a word as `(n_samples,) int16` at this rate (at least 8 kHz)."""
     n_samples = rate_hz * word_ms_of(word, word_ms) // 1000
