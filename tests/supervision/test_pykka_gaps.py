@@ -34,6 +34,8 @@ from trunkline.supervision import (
     call,
     cast,
     join,
+    kill,
+    link,
     stop,
     watch,
 )
@@ -60,6 +62,9 @@ class Plain:
 
     def stop(self, ref):
         return ref.stop(timeout=BRIEF_S)
+
+    def kill(self, ref):
+        ref.stop(block=False)
 
     def send(self, ref, message):
         ref.tell(message)
@@ -113,6 +118,9 @@ class Ours(Plain):
 
     def stop(self, ref):
         return stop(ref)
+
+    def kill(self, ref):
+        kill(ref)
 
     def send(self, ref, message):
         cast(ref, message)
@@ -348,6 +356,29 @@ def thread_blocked_in_recv(lab):
     return ended, left
 
 
+def ended_before_what_is_queued(lab):
+    """How many of ten queued messages are still handled by an actor that is to end at once."""
+    entered, go, handled = threading.Event(), threading.Event(), []
+
+    class Busy(lab.actor):
+        def on_receive(self, message):
+            if message == "block":
+                entered.set()
+                go.wait(PATIENCE_S)
+            else:
+                handled.append(message)
+
+    ref = Busy.start()
+    ref.tell("block")
+    assert entered.wait(PATIENCE_S)
+    for n in range(10):
+        ref.tell(n)
+    lab.kill(ref)
+    go.set()
+    wait_for_the_end_of(Busy)
+    return len(handled)
+
+
 def process_with_a_blocked_actor(lab):
     try:
         done = run_as_program(
@@ -565,6 +596,25 @@ def an_end_can_be_watched(lab):
     return watched if isinstance(watched, str) else seen
 
 
+def the_other_of_two_that_are_linked(lab):
+    class Mortal(lab.actor):
+        def on_receive(self, message):
+            raise ValueError
+
+    class Friend(lab.actor):
+        pass
+
+    ref, friend = Mortal.start(), Friend.start()
+    linked = outcome(link, ref, friend)
+    ref.tell("crash")
+    wait_for_the_end_of(Mortal)
+    if isinstance(linked, str):
+        friend.stop()
+        return linked
+    wait_for_the_end_of(Friend)
+    return "ends with it"
+
+
 def the_reference_after_a_crash(lab):
     class Mortal(lab.actor):
         def on_receive(self, message):
@@ -723,6 +773,7 @@ GAPS = {
         False,
     ),
     "7 a thread blocked in recv cannot be ended": (thread_blocked_in_recv, ("hangs", 1), (True, 0), False),
+    "7 nothing ends an actor before what it has queued": (ended_before_what_is_queued, 10, 0, False),
     "8 a blocked actor keeps the process alive": (process_with_a_blocked_actor, "hangs", 0, False),
     "9 an ask to oneself hangs": (ask_to_oneself, "hangs", CallingSelf.__name__, False),
     "9 a stop of oneself hangs": (stop_of_oneself, "hangs", CallingSelf.__name__, False),
@@ -756,6 +807,7 @@ GAPS = {
         False,
     ),
     "18 an end cannot be watched": (an_end_can_be_watched, "TypeError", ["Reason.NORMAL"], False),
+    "18 actors cannot be linked": (the_other_of_two_that_are_linked, "TypeError", "ends with it", False),
     "18 a reference dies with the incarnation": (the_reference_after_a_crash, "dead", "x", False),
     "18 a broadcast ends at the first dead one": (broadcast_with_a_dead_one, ["x"], ["x", "x"], False),
     "19 await blocks the event loop": (awaiting_in_an_event_loop, False, True, False),
