@@ -1,19 +1,14 @@
-"""A client's frame as an event: what is no JSON object, or one nested too deeply, is refused. Pure.
+"""A client's frame as an event: what is no JSON object is refused. Pure.
 
 Source: protocol.md A.8 (`invalid_json`, `invalid_event`).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from .client_error import ClientError
 from .ids import Event
-
-_MAX_DEPTH = 64
-"""Deep enough for any schema of a tool, and far from where copying an event would end in a RecursionError."""
 
 
 def parsed(frame: str | bytes) -> Event:
@@ -30,14 +25,4 @@ def parsed(frame: str | bytes) -> Event:
         raise ClientError("invalid_json", f"We could not parse the JSON of your event: {error}") from error
     if not isinstance(event, dict):
         raise ClientError("invalid_json", "The event is not a JSON object.")
-    if _is_deeper(event, _MAX_DEPTH):
-        raise ClientError("invalid_json", f"The event is nested more than {_MAX_DEPTH} levels deep.")
     return event
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
-        return False
-    return levels == 0 or any(_is_deeper(member, levels - 1) for member in value)

@@ -215,3 +215,21 @@ def mapping_of(shape: Shape, *, max_items: int, max_key_length: int) -> Shape:
             shape(member, f"{path}.{name}")
 
     return check
+
+
+def no_deeper_than(levels: int, shape: Shape) -> Shape:
+    """Accept what `shape` accepts, if objects and arrays in it are nested at most so deeply."""
+
+    def check(value: object, path: str) -> None:
+        if _is_deeper(value, levels):
+            raise ClientError("invalid_value", f"The event is nested more than {levels} levels deep.")
+        shape(value, path)
+
+    return check
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if members is None:
+        return False
+    return levels == 0 or any(_is_deeper(member, levels - 1) for member in members)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 
 import pytest
 
@@ -234,15 +233,15 @@ def test_a_deleted_item_takes_its_length_with_it():
 # -- frames ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("levels", [80, 400, 900])
-def test_an_event_that_is_nested_too_deeply_is_refused(simulate, connected, levels):
+@pytest.mark.parametrize(
+    ("levels", "code"), [(70, "invalid_value"), (400, "invalid_value"), (5000, "invalid_json")]
+)
+def test_an_event_that_is_nested_too_deeply_is_refused(simulate, connected, levels, code):
     client = connected(simulate()).text_session()
-    schema = {}
-    for _ in range(levels):
-        schema = {"a": schema}
-    tool = {"type": "function", "name": "f", "parameters": schema}
-    client.socket.send(
-        json.dumps({"type": "session.update", "session": {"type": "realtime", "tools": [tool]}})
-    )
-    assert client.expect("error")["error"]["code"] == "invalid_json"
+    schema = '{"a":' * levels + "1" + "}" * levels
+    tools = f'[{{"type": "function", "name": "f", "parameters": {schema}}}]'
+    session = f'{{"type": "realtime", "tools": {tools}}}'
+    client.socket.send(f'{{"type": "session.update", "event_id": "e1", "session": {session}}}')
+    error = client.expect("error")["error"]
+    assert (error["code"], error["event_id"]) == (code, "e1" if code == "invalid_value" else None)
     assert client.ask("What's the capital of Canada?") == "The capital of Canada is Ottawa."
