@@ -1,62 +1,68 @@
-"""Trunkline: realtime AI sessions as supervised actors. The front door: every public name of the domain."""
+"""Trunkline: realtime AI sessions as supervised actors. The front door: every public name of the domain.
 
+A name is imported from its room when it is first asked for: pytest imports this package at every start, for the plugin.
+"""
+
+import importlib
 import logging
+from typing import TYPE_CHECKING, Any
 
-from .actors.commands import RealtimeClose, RealtimeEvent
-from .actors.errors import (
-    CommandTimeout,
-    InvalidCommand,
-    LineDown,
-    SessionError,
-    SessionGone,
-    WaitingForOneself,
-)
-from .actors.event_stream import EventStream, StreamEnded, StreamTimeout
-from .actors.events import (
-    AssistantAudioDelta,
-    AssistantText,
-    AssistantTextDelta,
-    AssistantTranscript,
-    AssistantTranscriptDelta,
-    AssistantTurnCompleted,
-    AssistantTurnStarted,
-    Error,
-    Event,
-    Interrupted,
-    RateLimited,
-    SessionClosed,
-    SessionOpened,
-    SessionUpdated,
-    ToolBatchSubmitted,
-    ToolCallArgsDelta,
-    ToolCallCompleted,
-    ToolCallDispatched,
-    ToolCallFailed,
-    ToolCallStarted,
-    UserSpeechStarted,
-    UserSpeechStopped,
-    UserTranscript,
-    UserTranscriptDelta,
-)
-from .actors.proxies import BrokerProxy, SessionProxy
-from .actors.tool import Tool, tool
-from .actors.tool_context import ToolContext
-from .actors.tool_errors import ToolDefinitionError, ToolError
-from .actors.tool_runner import ParallelToolRunner, SerialToolRunner, ToolRunner
-from .actors.tree import Broker
-from .gateway.config import Config
-from .gateway.errors import (
-    ConfigError,
-    ConnectError,
-    ConnectTimeout,
-    GatewayError,
-    HandshakeRefused,
-    ServerError,
-    Unreachable,
-)
-from .gateway.openai import OpenAIGateway
-from .gateway.tool_descriptor import ToolDescriptor
-from .gateway.turn_detection import SemanticVad, ServerVad
+if TYPE_CHECKING:
+    from .actors.commands import RealtimeClose, RealtimeEvent
+    from .actors.errors import (
+        CommandTimeout,
+        InvalidCommand,
+        LineDown,
+        SessionError,
+        SessionGone,
+        WaitingForOneself,
+    )
+    from .actors.event_stream import EventStream, StreamEnded, StreamTimeout
+    from .actors.events import (
+        AssistantAudioDelta,
+        AssistantText,
+        AssistantTextDelta,
+        AssistantTranscript,
+        AssistantTranscriptDelta,
+        AssistantTurnCompleted,
+        AssistantTurnStarted,
+        Error,
+        Event,
+        Interrupted,
+        RateLimited,
+        SessionClosed,
+        SessionOpened,
+        SessionUpdated,
+        ToolBatchSubmitted,
+        ToolCallArgsDelta,
+        ToolCallCompleted,
+        ToolCallDispatched,
+        ToolCallFailed,
+        ToolCallStarted,
+        UserSpeechStarted,
+        UserSpeechStopped,
+        UserTranscript,
+        UserTranscriptDelta,
+    )
+    from .actors.proxies import BrokerProxy, SessionProxy
+    from .actors.tool import Tool, tool
+    from .actors.tool_context import ToolContext
+    from .actors.tool_errors import ToolDefinitionError, ToolError
+    from .actors.tool_runner import ParallelToolRunner, SerialToolRunner, ToolRunner
+    from .actors.tree import Broker
+    from .gateway.config import Config
+    from .gateway.errors import (
+        ConfigError,
+        ConnectError,
+        ConnectTimeout,
+        GatewayError,
+        HandshakeRefused,
+        ServerError,
+        Unreachable,
+    )
+    from .gateway.openai import OpenAIGateway
+    from .gateway.tool_descriptor import ToolDescriptor
+    from .gateway.turn_detection import SemanticVad, ServerVad
 
 __version__ = "0.1.0"
 
@@ -123,3 +129,101 @@ __all__ = [
 ]
 
 logging.getLogger("trunkline").addHandler(logging.NullHandler())
+
+if not TYPE_CHECKING:  # type checkers see the names above and no others
+    _ROOMS = ("actors", "gateway", "supervision")
+    _NAMES_BY_HOME = {  # the imports above, once more: tests/house/test_front_door.py compares them
+        "actors.commands": (
+            "RealtimeClose",
+            "RealtimeEvent",
+        ),
+        "actors.errors": (
+            "CommandTimeout",
+            "InvalidCommand",
+            "LineDown",
+            "SessionError",
+            "SessionGone",
+            "WaitingForOneself",
+        ),
+        "actors.event_stream": (
+            "EventStream",
+            "StreamEnded",
+            "StreamTimeout",
+        ),
+        "actors.events": (
+            "AssistantAudioDelta",
+            "AssistantText",
+            "AssistantTextDelta",
+            "AssistantTranscript",
+            "AssistantTranscriptDelta",
+            "AssistantTurnCompleted",
+            "AssistantTurnStarted",
+            "Error",
+            "Event",
+            "Interrupted",
+            "RateLimited",
+            "SessionClosed",
+            "SessionOpened",
+            "SessionUpdated",
+            "ToolBatchSubmitted",
+            "ToolCallArgsDelta",
+            "ToolCallCompleted",
+            "ToolCallDispatched",
+            "ToolCallFailed",
+            "ToolCallStarted",
+            "UserSpeechStarted",
+            "UserSpeechStopped",
+            "UserTranscript",
+            "UserTranscriptDelta",
+        ),
+        "actors.proxies": (
+            "BrokerProxy",
+            "SessionProxy",
+        ),
+        "actors.tool": (
+            "Tool",
+            "tool",
+        ),
+        "actors.tool_context": ("ToolContext",),
+        "actors.tool_errors": (
+            "ToolDefinitionError",
+            "ToolError",
+        ),
+        "actors.tool_runner": (
+            "ParallelToolRunner",
+            "SerialToolRunner",
+            "ToolRunner",
+        ),
+        "actors.tree": ("Broker",),
+        "gateway.config": ("Config",),
+        "gateway.errors": (
+            "ConfigError",
+            "ConnectError",
+            "ConnectTimeout",
+            "GatewayError",
+            "HandshakeRefused",
+            "ServerError",
+            "Unreachable",
+        ),
+        "gateway.openai": ("OpenAIGateway",),
+        "gateway.tool_descriptor": ("ToolDescriptor",),
+        "gateway.turn_detection": (
+            "SemanticVad",
+            "ServerVad",
+        ),
+    }
+    _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name, or a room, when it is first asked for."""
+        if name in _ROOMS:
+            return importlib.import_module(f".{name}", __name__)
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        """List the public names too, imported or not."""
+        return sorted({*globals(), *__all__})
