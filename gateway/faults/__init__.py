@@ -2,6 +2,7 @@
 
 from .errors import FaultNeverFired, ImpossibleFault, InvalidSchedule
 from .fault import Fault, Seam
+from .fault_proxy import FaultProxy
 from .faulty_gateway import FaultyGateway
 from .faulty_transport import FaultyTransport
 from .plan import ConnectionPlan, FaultPlan, Firing
@@ -56,6 +57,7 @@ __all__ = [
     "Fault",
     "FaultNeverFired",
     "FaultPlan",
+    "FaultProxy",
     "FaultyGateway",
     "FaultyTransport",
     "Firing",
