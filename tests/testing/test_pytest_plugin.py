@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 
 import pytest
 
 pytest_plugins = ["pytester"]
-
-#: A package that has no entry point yet is asked for by name; one that has must not be loaded twice.
-PLUGIN = (
-    ()
-    if importlib.metadata.entry_points(group="pytest11", name="trunkline")
-    else ("-p", "trunkline.pytest_plugin")
-)
 
 HEAD = """
 import pytest
@@ -45,12 +37,14 @@ def talk():
 
 
 @pytest.fixture
-def run(pytester):
+def run(pytester, monkeypatch):
     """`run(code, *options)`: what pytest says of these tests; each gets the head above."""
+    # Our plugin and no other, whether it is installed with its entry point or lies in a checkout.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def start(code, *options, head=HEAD):
         pytester.makepyfile(test_of_a_user=head + code)
-        arguments = (*PLUGIN, "-p", "no:cacheprovider", "-W", "error", *options)
+        arguments = ("-p", "trunkline.pytest_plugin", "-p", "no:cacheprovider", "-W", "error", *options)
         return pytester.runpytest_subprocess(*arguments, timeout=50)
 
     return start
@@ -159,7 +153,7 @@ def test_seed(n, trunkline_faults):
     seeds.add(trunkline_faults().seed)
     assert len(seeds) == n + 1
 """
-    passes(run(code, "-p", "no:randomly"), 3)
+    passes(run(code), 3)
 
 
 def test_an_unfired_fault_of_a_failing_or_skipped_test_is_no_second_failure(run):
@@ -262,4 +256,4 @@ import sys
 def test_plain():
     assert not {"pykka", "websockets", "numpy", "msgspec"} & sys.modules.keys()
 """
-    passes(run(code, "-p", "no:randomly", head=""))  # that plugin imports numpy
+    passes(run(code, head=""))
