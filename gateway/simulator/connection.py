@@ -7,24 +7,26 @@ the order in which the core made them, through one outbox; who fills it faster t
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 import msgspec
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from .admission import Refusal
 from .brains import Brain, asked, brain_for, observer_of
 from .client_error import ClientError
+from .connection_faults import ConnectionFaults
 from .effects import Abandon, Effect, Send, Start, Wake
 from .ids import Event
+from .line import Line
 from .response_run import ResponseRun
 from .session_core import Reply, SessionCore
 from .steps import Hold, Latch, Pause
 from .wire_log import Direction, parsed
 
+_logger = logging.getLogger("trunkline.gateway")
 _OUTBOX_LIMIT = 256
 _TURN = 32
 """Bursts that a response sends before the other tasks get their turn."""
@@ -49,18 +51,17 @@ class Connection:
 
     Args:
         number: Which connection of the simulator it is, from 1.
-        websocket: Open.
+        line: Open.
         note: Called with each frame and its direction.
         core: The session; None for a client that is only told why it is refused.
         brain: What answers.
     """
 
-    def __init__(
-        self, number: int, websocket: ServerConnection, note: Note, core: SessionCore | None, brain: Brain
-    ) -> None:
+    def __init__(self, number: int, line: Line, note: Note, core: SessionCore | None, brain: Brain) -> None:
         self.number = number
-        self._websocket = websocket
+        self._line = line
         self._note = note
+        self._faults = ConnectionFaults(line.plan, line, note) if line.plan is not None else None
         self._core = core
         # Who is only told why it is refused, no brain hears of.
         self._brain = brain if core is None else brain_for(brain, number)
@@ -73,13 +74,15 @@ class Connection:
 
     async def run(self) -> None:
         """Serve the client until either side ends the connection; leaves no task behind."""
-        writer = asyncio.create_task(self._write(), name=f"write {self.number}")
+        tasks = [self._started(self._write(), f"write {self.number}")]
+        if self._faults is not None:
+            tasks.append(self._started(self._faults.watch(), f"faults {self.number}"))
         try:
             if self._core is not None:
                 self._perform(self._core.open())
             await self._read()
         finally:
-            tasks = [writer, *self._playing.values(), *self._timers]
+            tasks += [*self._playing.values(), *self._timers]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -117,26 +120,24 @@ class Connection:
 
     def reset(self) -> None:
         """End the TCP connection with a reset: no CLOSE, nothing flushed."""
-        sock = self._websocket.transport.get_extra_info("socket")
-        try:
-            if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        except OSError:
-            pass  # it is closed already, and its transport does not know yet
-        self._websocket.transport.abort()
+        self._line.reset()
 
     async def _read(self) -> None:
         try:
             while True:
-                frame = await self._websocket.recv()
+                frame = await self._line.recv()
                 self._note("sent", frame)
-                if self._core is not None:
-                    if self._observe is not None:
-                        self._observe(parsed(frame))
-                    self._perform(self._core.receive(frame))
+                for taken in [frame] if self._faults is None else await self._faults.take(frame):
+                    self._take(taken)
                 await self._room.wait()
         except ConnectionClosed:
             return
+
+    def _take(self, frame: str | bytes) -> None:
+        if self._core is not None:
+            if self._observe is not None:
+                self._observe(parsed(frame))
+            self._perform(self._core.receive(frame))
 
     async def _write(self) -> None:
         try:
@@ -145,13 +146,16 @@ class Connection:
                 if self._outbox.qsize() < _OUTBOX_LIMIT // 2:
                     self._room.set()
                 if isinstance(entry, _Close):
-                    await self._websocket.close(entry.code, entry.reason)
+                    await self._line.close(entry.code, entry.reason)
                     return
                 if isinstance(entry, _Drop):
-                    self._websocket.transport.close()
+                    self._line.finish()
                     return
+                if self._faults is not None:
+                    await self._faults.send(entry)
+                    continue
                 self._note("received", entry)
-                await self._websocket.send(entry)
+                await self._line.send(entry)
         except ConnectionClosed:
             return
         finally:
@@ -166,7 +170,7 @@ class Connection:
                 case Start(run=run):
                     # Asked now, not by the task: a brain hears of a response and of client events in the wire's order.
                     reply = asked(self._brain, run.conversation)
-                    self._playing[run.id] = asyncio.create_task(self._play(run, reply), name=run.id)
+                    self._playing[run.id] = self._started(self._play(run, reply), run.id)
                 case Abandon(response_id=response_id):
                     task = self._playing.pop(response_id, None)
                     if task is not None:
@@ -174,8 +178,19 @@ class Connection:
                 case Wake():
                     self._set_timer(effect)
 
+    def _started(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._report)
+        return task
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        """End a connection one of whose tasks has failed: a defect of the simulator's, which must not look like silence."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _logger.error("connection %d: %s failed", self.number, task.get_name(), exc_info=error)
+            self._line.transport.abort()
+
     def _set_timer(self, wake: Wake) -> None:
-        timer = asyncio.create_task(self._wake(wake), name=wake.token)
+        timer = self._started(self._wake(wake), wake.token)
         self._timers.add(timer)
         timer.add_done_callback(self._timers.discard)
 

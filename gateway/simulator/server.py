@@ -9,19 +9,17 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Self
 
-import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
-from .admission import Admitted, Refusal, admit, is_realtime_path, refusal_body
+from ..faults import FaultPlan, HttpStatus
+from .admission import Admitted, Refusal, admit, is_realtime_path
 from .brains import Brain
 from .connection import Connection
 from .ids import Ids
@@ -32,6 +30,7 @@ from .recording import Recording
 from .rule_brain import RuleBrain
 from .session_core import SessionCore
 from .transcription import Transcriber
+from .upgrade import lower, refusal, select_subprotocol
 from .wire_log import Closed, Direction, Handshake, WireLog, type_of
 
 _logger = logging.getLogger("trunkline.gateway.simulator")
@@ -76,8 +75,10 @@ class Simulator:
         transcriber: Makes text of the caller's audio, in sessions that want it; None: hears the simulator's own tones
             (see `decode_words`), and of any other sound says how long it is.
         transcription_delay_s: Seconds from the end of a turn to its transcript; 0 sends it before the response.
+        faults: What is to go wrong on which connection, and when.
 
     Raises:
+        ImpossibleFault: A fault that cannot act in a simulator: the caller's fault.
         ValueError: A host other than loopback without `allow_remote` and `api_key`: the caller's fault.
     """
 
@@ -103,11 +104,14 @@ class Simulator:
         audio_pace: float | None = None,
         transcriber: Transcriber | None = None,
         transcription_delay_s: float = 0.0,
+        faults: FaultPlan | None = None,
     ) -> None:
         if not _is_loopback(host) and not (allow_remote and api_key):
             raise ValueError(
                 f"host {host!r} is not loopback: serving others needs allow_remote=True and an api_key"
             )
+        if faults is not None:
+            faults.check("simulator")
         self.refuse_status = refuse_status
         self.refuse_error = refuse_error
         self.retry_after_s = retry_after_s
@@ -127,7 +131,7 @@ class Simulator:
         self._transcriber = transcriber
         self._transcription_delay_s = transcription_delay_s
         self._recording: Recording | None = None
-        self._lines = Lines()
+        self._lines = Lines(faults)
         self._live: dict[int, Connection] = {}
         self._n_accepted = 0
         self._changed = threading.Condition()
@@ -255,10 +259,11 @@ class Simulator:
             self._host,
             self._port,
             process_request=self._process_request,
-            select_subprotocol=_select_subprotocol,
+            select_subprotocol=select_subprotocol,
             compression=None,
             create_connection=OwnLine,
             max_size=_MAX_FRAME_BYTES,
+            open_timeout=None,  # a line has its own, which spares those that are silent on purpose
             ping_interval=self._ping_interval_s,
             ping_timeout=self._ping_interval_s,
             close_timeout=_CLOSE_GRACE_S,
@@ -278,24 +283,24 @@ class Simulator:
                 self._recording.close()
 
     def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
+        assert isinstance(websocket, Line)
         status = self.refuse_status if is_realtime_path(request.path) else 404
+        retry_after_s = self.retry_after_s if status == 429 else None
+        for fault in websocket.connecting:
+            if isinstance(fault, HttpStatus):
+                status, retry_after_s = fault.status, fault.retry_after_s
         if status is None:
             return None
-        self.wire.note_handshake(Handshake(0, request.path, _lower(request.headers)))
-        body = msgspec.json.encode(refusal_body(status)).decode()
-        response = websocket.respond(status, body)
-        del response.headers["Content-Type"]
-        response.headers["Content-Type"] = "application/json"
-        if status == 429:
-            response.headers["Retry-After"] = str(self.retry_after_s)
-        return response
+        self.wire.note_handshake(Handshake(0, request.path, lower(request.headers)))
+        return refusal(websocket, status, retry_after_s)
 
     async def _handle(self, websocket: ServerConnection) -> None:
         request = websocket.request
+        assert isinstance(websocket, Line)
         assert request is not None
         self._n_accepted += 1
         number = self._n_accepted
-        headers = _lower(request.headers)
+        headers = lower(request.headers)
         self.wire.note_handshake(Handshake(number, request.path, headers))
         verdict = self._admit(request.path, headers)
         core = self._new_core(verdict.model) if isinstance(verdict, Admitted) else None
@@ -360,12 +365,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _lower(headers: Headers) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.raw_items()}
-
-
-def _select_subprotocol(websocket: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    # Clients that cannot set headers offer `realtime` and their key; an answer must name one of those offered.
-    return Subprotocol("realtime") if "realtime" in offered else None
