@@ -13,7 +13,13 @@ from typing import Annotated, Any, Literal, Required, Union, get_args, get_origi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai.types.realtime import RealtimeServerEvent
+from openai.types.realtime import (
+    RealtimeAudioConfigInput,
+    RealtimeAudioConfigOutput,
+    RealtimeServerEvent,
+    RealtimeSessionCreateRequest,
+    RealtimeTranscriptionSessionCreateRequest,
+)
 from openai.types.realtime.realtime_client_event_param import RealtimeClientEventParam
 from openai.types.realtime.response_create_event_with_references_param import (
     ResponseCreateEventWithReferencesParam,
@@ -442,6 +448,25 @@ FLOWS: list[Flow] = [
     user_who_stays_idle,
     transcription_that_fails,
 ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        ("realtime", RealtimeSessionCreateRequest),
+        ("transcription", RealtimeTranscriptionSessionCreateRequest),
+    ],
+)
+def test_a_session_is_shown_with_every_field_that_the_sdk_knows(simulate, connected, kind, model):
+    client = connected(simulate())
+    created = client.expect("session.created")["session"]
+    client.send("session.update", session={"type": kind})
+    session = client.expect("session.updated")["session"]
+    assert set(session) == set(model.model_fields) | ON_THE_WIRE_ONLY[model.__name__]
+    if kind == "realtime":
+        assert session == created
+        for side, known in (("input", RealtimeAudioConfigInput), ("output", RealtimeAudioConfigOutput)):
+            assert set(session["audio"][side]) == set(known.model_fields)
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
