@@ -32,6 +32,10 @@ A response waits at `Hold(gate)` until the test calls `gate.open()`, so that no 
 directions (`wire.wait_sent("response.create")`); `inject`, `close_all`, `abort_all` and `mute` make the line go wrong,
 `refuse_status` and `refuse_error` the connecting.
 
+A remote MCP server is never asked: what one lists is told to the simulator (`mcp_servers={"docs": McpServer(tools)}`), what a
+call of it gives is a step, `CallMcp("docs", "search", {"q": "x"}, output="found")`. Where the client's tool wants it, the call
+has to be approved first.
+
 How it is built: `session_core` and what it imports is the service as a state machine, without socket, clock or task;
 `connection` and `server` are the shell around it.
 
