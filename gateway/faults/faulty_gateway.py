@@ -4,9 +4,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from ..cancellation import Cancellation, current_cancellation
 from ..client_events import ClientEvent, SessionUpdate
 from ..config import Config
-from ..errors import ConnectTimeout, HandshakeRefused, Unreachable
+from ..errors import ConnectCancelled, ConnectTimeout, HandshakeRefused, Unreachable
 from ..provider import Gateway
 from ..server_events import ServerEvent
 from ..transport import Transport
@@ -79,7 +80,18 @@ def _fail(fault: Fault, plan: ConnectionPlan, timeout_s: float) -> None:
                 retry_after_s=retry_after_s,
             )
         case SilentUpgrade():
-            threading.Event().wait(timeout_s)
+            _wait(timeout_s)
             raise ConnectTimeout(f"no answer to the upgrade within {timeout_s:g} s ({sign})")
         case _:
             pass  # of an open line
+
+
+def _wait(timeout_s: float) -> None:
+    """Wait as an upgrade that is not answered, which can be called off."""
+    woken = threading.Event()
+    cancellation = current_cancellation() or Cancellation()
+    cancellation.watch(woken.set)
+    woken.wait(timeout_s)
+    cancellation.unwatch()
+    if cancellation.cancelled:
+        raise ConnectCancelled

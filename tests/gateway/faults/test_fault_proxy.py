@@ -3,6 +3,7 @@
 import json
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -498,6 +499,8 @@ def secure_server(raw_server, handshake, wire, tls_contexts):
         sock = tls_contexts[0].wrap_socket(plain, server_side=True)
         try:
             talk(sock)
+        except ssl.SSLError:
+            pass  # the client found garbage, and says so in TLS's words
         finally:
             sock.close()
 

@@ -5,19 +5,26 @@ import time
 
 import pytest
 
-from trunkline import AssistantText, Broker, Config, HandshakeRefused, OpenAIGateway
+from trunkline import AssistantText, Broker, Config, Error, HandshakeRefused, OpenAIGateway, SessionClosed
 from trunkline.gateway.faults import (
     ActiveResponseRace,
     Close,
+    CompressedBit,
+    CutFrame,
     DoneForUnknown,
     DoneTwice,
+    Drip,
     Duplicate,
+    EndlessFrame,
     FaultPlan,
+    FaultProxy,
     FaultyGateway,
     FaultyTransport,
+    FragmentFlood,
     Garbage,
     HttpStatus,
     InvalidUtf8,
+    MaskedFrame,
     NotJson,
     OversizedFrame,
     Refuse,
@@ -147,3 +154,58 @@ def test_the_session_s_own_loop_does_not_spin_during_a_stall(simulator, session_
     observed.wait(0.3)
     assert gateway.line.looks == before
     assert "Ottawa" in ask(session)
+
+
+@pytest.mark.parametrize(
+    "injections",
+    [
+        (),
+        (Reset().on("response.created"),),
+        (CutFrame().on("response.output_text.delta"),),
+        (Close(1011).on("response.created"), HttpStatus(503).at_connection(2)),
+        (Drip(64).on("response.created"),),
+        (Stall(0.2).on("response.create"),),
+        (SessionExpired().on("response.created"),),
+        (ActiveResponseRace().at_frame(1),),
+        (SlowReader(8000).at_frame(1),),
+    ],
+    ids=repr,
+)
+def test_a_question_through_the_proxy_is_answered_whatever_goes_wrong(simulator, session_on, injections):
+    plan = FaultPlan(*injections, seed=1)
+    with FaultProxy(simulator.url, plan) as proxy:
+        session = session_on(OpenAIGateway("sk-test", proxy.url))
+        assert "Ottawa" in ask(session), plan.describe()
+        session.close().get(timeout=LIMIT_S)
+    plan.verify()
+
+
+@pytest.mark.parametrize(
+    ("fault", "close_code"),
+    [
+        (Garbage(), 1002),
+        (CompressedBit(), 1002),
+        (MaskedFrame(), 1002),
+        (EndlessFrame(), 1009),
+        (FragmentFlood(), 1009),
+        (OversizedFrame(), 1009),
+        (Close(4000, "invalid_request_error.invalid_model"), 4000),
+    ],
+    ids=repr,
+)
+def test_a_server_that_breaks_the_protocol_ends_the_session_with_one_error_that_says_how(
+    simulator, session_on, fault, close_code
+):
+    plan = FaultPlan(fault.on("response.created"), seed=1)
+    with FaultProxy(simulator.url, plan) as proxy:
+        session = session_on(OpenAIGateway("sk-test", proxy.url))
+        events = session.events()
+        session.send_text(QUESTION).get(timeout=LIMIT_S)
+        errors = []
+        while not isinstance(event := events.get(LIMIT_S), SessionClosed):
+            errors += [event] if isinstance(event, Error) else []
+    plan.verify()
+    assert event.reason == "error"
+    assert len(errors) == 1
+    assert f"code {close_code}" in errors[0].message
+    assert simulator.accepted == 1

@@ -9,7 +9,9 @@ import time
 import pytest
 
 from trunkline.gateway import OpenAIGateway
+from trunkline.gateway.cancellation import Cancellation, cancellable_by
 from trunkline.gateway.errors import (
+    ConnectCancelled,
     ConnectTimeout,
     HandshakeRefused,
     LineClosed,
@@ -535,6 +537,16 @@ def test_connect_faults_are_the_errors_of_a_real_connect():
     with pytest.raises(ConnectTimeout):
         gateway.connect("m", timeout_s=0.05)
     plan.verify()
+
+
+def test_a_silent_upgrade_can_be_called_off():
+    gateway = FaultyGateway(
+        OpenAIGateway("sk-test", "ws://127.0.0.1:1/v1/realtime"), FaultPlan(SilentUpgrade().every(1))
+    )
+    cancellation = Cancellation()
+    threading.Timer(0.05, cancellation.cancel).start()
+    with cancellable_by(cancellation), pytest.raises(ConnectCancelled):
+        gateway.connect("m", timeout_s=1000.0)
 
 
 def test_a_faulty_gateway_pickles_with_a_fresh_plan():
