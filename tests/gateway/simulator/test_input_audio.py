@@ -293,8 +293,8 @@ actions = st.one_of(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(actions, max_size=12))
-def test_whatever_is_done_each_turn_that_starts_stops_once_and_time_goes_forward(given_actions):
-    audio, speaking, at = audio_of(), None, 0
+def test_whatever_is_done_each_turn_that_starts_stops_once_and_no_sound_is_in_two(given_actions):
+    audio, speaking, started_ms, stopped_ms, committed_ms = audio_of(), None, 0, 0, 0
     for name, *arguments in given_actions:
         try:
             steps = getattr(audio, name)(*arguments) or ()
@@ -303,13 +303,14 @@ def test_whatever_is_done_each_turn_that_starts_stops_once_and_time_goes_forward
         for step in steps:
             if isinstance(step, Send) and step.event["type"].endswith("speech_started"):
                 assert speaking is None
-                speaking = step.event["item_id"]
-                assert step.event["audio_start_ms"] >= at
-                at = step.event["audio_start_ms"]
+                speaking, started_ms = step.event["item_id"], step.event["audio_start_ms"]
+                assert started_ms >= committed_ms
             if isinstance(step, Send) and step.event["type"].endswith("speech_stopped"):
                 assert speaking == step.event["item_id"]
-                assert step.event["audio_end_ms"] >= at
-                speaking, at = None, step.event["audio_end_ms"]
+                speaking, stopped_ms = None, step.event["audio_end_ms"]
+                assert stopped_ms >= started_ms
+            if isinstance(step, Committed):
+                committed_ms = stopped_ms
             if isinstance(step, Interrupt | Respond | Committed):
                 assert (speaking is None) == (not isinstance(step, Interrupt))
 

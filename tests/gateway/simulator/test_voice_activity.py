@@ -50,8 +50,9 @@ def test_a_short_pause_does_not_end_a_turn():
     assert edges([tone(200), silence(400), tone(200), silence(600)]) == [Onset(0), Offset(1300)]
 
 
-def test_a_click_is_no_speech():
-    assert edges([silence(500), tone(15), silence(1000)]) == []
+@pytest.mark.parametrize(("duration_ms", "is_speech"), [(15, False), (20, False), (40, True)])
+def test_a_click_is_no_speech(duration_ms, is_speech):
+    assert bool(edges([silence(500), tone(duration_ms), silence(1000)])) == is_speech
 
 
 @pytest.mark.parametrize(
