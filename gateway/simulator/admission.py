@@ -64,7 +64,10 @@ def admit(
 
 def is_realtime_path(path: str) -> bool:
     """Tell whether the path is that of the realtime endpoint (`/v1/realtime`, `/openai/v1/realtime`)."""
-    return urlsplit(path).path.rstrip("/").endswith("/realtime")
+    try:
+        return urlsplit(path).path.rstrip("/").endswith("/realtime")
+    except ValueError:
+        return False  # brackets that are no address
 
 
 def refusal_body(status: int) -> dict[str, dict[str, str | None]]:

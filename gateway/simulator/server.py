@@ -282,8 +282,12 @@ class Simulator:
             if self._recording is not None:
                 self._recording.close()
 
-    def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
+    async def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
         assert isinstance(websocket, Line)
+        if websocket.protocol.eof_sent:
+            # Junk behind the request, or the client's end: websockets gave it up already, and must not answer it again.
+            websocket.transport.abort()
+            await websocket.wait_closed()
         status = self.refuse_status if is_realtime_path(request.path) else 404
         retry_after_s = self.retry_after_s if status == 429 else None
         for fault in websocket.connecting:
