@@ -8,24 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, Self, TypeAlias
 
-from . import checks
+from . import checks, shared_settings
 from .errors import ConfigError
-from .tool_descriptor import Described, ToolChoice, ToolDescriptor, descriptor_of
+from .hosted import Prompt, Tracing
+from .mcp import Mcp
+from .shared_settings import EFFORTS, FORMATS, AnyToolChoice, AudioFormatName, Modality, ReasoningEffort, Tool
+from .tool_descriptor import ToolDescriptor
 from .turn_detection import RetentionRatio, SemanticVad, ServerVad, Transcription
 from .wire_types import VoiceId
 
-Modality: TypeAlias = Literal["audio", "text"]
-AudioFormatName: TypeAlias = Literal["pcm16", "g711_ulaw", "g711_alaw"]
 OnInterrupt: TypeAlias = Literal["drop", "submit_completed_only", "submit-completed-only", "submit"]
 TurnDetection: TypeAlias = Literal["server_vad", "semantic_vad", "none"] | ServerVad | SemanticVad
+Included: TypeAlias = Literal["item.input_audio_transcription.logprobs"]
 NoiseReduction: TypeAlias = Literal["near_field", "far_field", "none"]
-ReasoningEffort: TypeAlias = Literal["minimal", "low", "medium", "high", "xhigh"]
-Tool: TypeAlias = Described | ToolDescriptor
 
-_MODALITIES: Final = ("audio", "text")
-_FORMATS: Final = ("pcm16", "g711_ulaw", "g711_alaw")
-_EFFORTS: Final = ("minimal", "low", "medium", "high", "xhigh")
+_INCLUDED: Final = ("item.input_audio_transcription.logprobs",)
 _POLICIES: Final = ("drop", "submit_completed_only", "submit-completed-only", "submit")
+_MORE_TOKENS: Final = " (a model with a higher limit takes max_output_tokens in provider_extras)"
 _DEFAULT_VAD: Final = ServerVad()
 
 
@@ -48,7 +47,8 @@ class Config:
         input_audio_transcription: None and True have the user's speech transcribed by the default model, because most
             applications show it; a model name or `Transcription` chooses; False turns it off.
         tools: what the model may call: tools made by ``@tool``, objects with a ``descriptor``, or descriptors.
-        tool_choice: "auto", "none", "required" or ``ToolChoice(name)``.
+        mcp_servers: remote MCP servers, whose tools the provider calls by itself.
+        tool_choice: "auto", "none", "required", ``ToolChoice(name)`` or ``McpToolChoice(server_label)``.
         parallel_tool_calls: whether the model may ask for several calls at once.
         temperature: the GA protocol has none, so that any value but None is refused.
         max_response_output_tokens: 1 to 4096, or "inf".
@@ -56,6 +56,9 @@ class Config:
         noise_reduction: by how far away the microphone is; "none" switches it off.
         truncation: what to do when the context is full: "auto", "disabled" or `RetentionRatio`.
         reasoning_effort: for models that reason.
+        prompt: a prompt stored at the provider; what is set here besides wins over what it says.
+        include: what else the provider should send; the log probabilities of the transcription are all there is.
+        tracing: "auto" or `Tracing`, for the provider's own traces; it cannot be changed once it has begun.
         provider_extras: anything else the provider takes, as its own session object; merged over ours field by field.
         on_interrupt: what becomes of tool calls when the user interrupts: "drop", "submit_completed_only", "submit".
         settle_dropped_calls: under "drop", send one short "cancelled" output per dropped call.
@@ -75,7 +78,8 @@ class Config:
     turn_detection: TurnDetection = "server_vad"
     input_audio_transcription: bool | str | Transcription | None = None
     tools: Sequence[Tool] = ()
-    tool_choice: Literal["auto", "none", "required"] | ToolChoice = "auto"
+    mcp_servers: Sequence[Mcp] = ()
+    tool_choice: AnyToolChoice = "auto"
     parallel_tool_calls: bool | None = None
     temperature: None = None
     max_response_output_tokens: int | Literal["inf"] | None = None
@@ -83,6 +87,9 @@ class Config:
     noise_reduction: NoiseReduction | None = None
     truncation: Literal["auto", "disabled"] | RetentionRatio | None = None
     reasoning_effort: ReasoningEffort | None = None
+    prompt: Prompt | None = None
+    include: Sequence[Included] | None = None
+    tracing: Literal["auto"] | Tracing | None = None
     provider_extras: Mapping[str, Any] = field(default_factory=_no_extras, repr=False)
     on_interrupt: OnInterrupt = "drop"
     settle_dropped_calls: bool = False
@@ -117,7 +124,7 @@ class Config:
     @property
     def output_modalities(self) -> tuple[Modality, ...]:
         """What the wire calls the modalities: exactly one."""
-        return ("audio",) if "audio" in self.modalities else ("text",)
+        return shared_settings.output_modalities(self.modalities)
 
     @property
     def vad(self) -> ServerVad | SemanticVad | None:
@@ -164,17 +171,11 @@ class Config:
     def _check_text_and_audio(self) -> None:
         if self.instructions is not None:
             self._set("instructions", checks.text("instructions", self.instructions, empty=True))
-        if isinstance(self.voice, VoiceId):
-            checks.text("voice.id", self.voice.id)
-        elif self.voice is not None:
-            self._set("voice", checks.text("voice", self.voice))
-        given = checks.items("modalities", self.modalities, '"audio" and "text"')
-        modalities = tuple(checks.one_of("modalities", each, _MODALITIES) for each in given)
-        if not modalities or len(set(modalities)) < len(modalities):
-            raise ConfigError("modalities", modalities, '["audio", "text"], ["audio"] or ["text"]')
-        self._set("modalities", modalities)
-        self._choose("input_audio_format", _FORMATS)
-        self._choose("output_audio_format", _FORMATS)
+        if self.voice is not None:
+            self._set("voice", shared_settings.voice("voice", self.voice))
+        self._set("modalities", shared_settings.modalities("modalities", self.modalities))
+        self._choose("input_audio_format", FORMATS)
+        self._choose("output_audio_format", FORMATS)
         if self.speed is not None:
             self._set("speed", checks.number("speed", self.speed, 0.25, 1.5))
         if self.noise_reduction is not None:
@@ -196,45 +197,36 @@ class Config:
         self._set("provider_extras", checks.json_object("provider_extras", self.provider_extras))
         if self.provider_extras.get("type", "realtime") != "realtime":
             raise ConfigError("provider_extras", self.provider_extras, 'no type other than "realtime"')
-        self._set("tools", checks.items("tools", self.tools, "tools"))
-        described = tuple(descriptor_of(tool, f"tools[{i}]") for i, tool in enumerate(self.tools))
+        tools, described = shared_settings.tools("tools", self.tools)
+        self._set("tools", tools)
         self._set("tool_descriptors", described)
-        names = [tool.name for tool in described]
-        for name in names:
-            if names.count(name) > 1:
-                raise ConfigError("tools", names, f"one tool called {name}: names must differ")
+        servers = shared_settings.mcp_servers("mcp_servers", self.mcp_servers)
+        self._set("mcp_servers", servers)
         if self.parallel_tool_calls is not None:
             checks.flag("parallel_tool_calls", self.parallel_tool_calls)
-        self._check_tool_choice(names)
-
-    def _check_tool_choice(self, names: list[str]) -> None:
         elsewhere = "tools" in self.provider_extras
-        if isinstance(self.tool_choice, ToolChoice):
-            if self.tool_choice.name not in names and not elsewhere:
-                listed = ", ".join(names) or "none is offered"
-                raise ConfigError(
-                    "tool_choice", self.tool_choice.name, f"the name of a tool that is offered ({listed})"
-                )
-            return
-        self._choose("tool_choice", ("auto", "none", "required"), "ToolChoice(name)")
-        if self.tool_choice == "required" and not names and not elsewhere:
-            raise ConfigError("tool_choice", self.tool_choice, '"auto" or "none" when no tool is offered')
+        names = None if elsewhere else [tool.name for tool in described]
+        labels = None if elsewhere else [server.server_label for server in servers]
+        self._set("tool_choice", shared_settings.tool_choice("tool_choice", self.tool_choice, names, labels))
 
     def _check_generation(self) -> None:
         if self.temperature is not None:
             allowed = "None: the GA protocol has no temperature (a provider that has one takes it in provider_extras)"
             raise ConfigError("temperature", self.temperature, allowed)
-        limit: object = self.max_response_output_tokens
-        if isinstance(limit, str) and limit == "inf":
-            self._set("max_response_output_tokens", "inf")
-        elif limit is not None:
-            more = ' or "inf" (a model with a higher limit takes max_output_tokens in provider_extras)'
-            whole = checks.integer("max_response_output_tokens", limit, 1, 4096, or_else=more)
-            self._set("max_response_output_tokens", whole)
+        if self.max_response_output_tokens is not None:
+            name, more = "max_response_output_tokens", _MORE_TOKENS
+            self._set(name, shared_settings.output_tokens(name, self.max_response_output_tokens, more))
         if self.reasoning_effort is not None:
-            self._choose("reasoning_effort", _EFFORTS)
+            self._choose("reasoning_effort", EFFORTS)
         if self.truncation is not None and not isinstance(self.truncation, RetentionRatio):
             self._choose("truncation", ("auto", "disabled"), "RetentionRatio(ratio=...)")
+        if self.prompt is not None:
+            shared_settings.prompt("prompt", self.prompt)
+        if self.include is not None:
+            given = checks.items("include", self.include, f'"{_INCLUDED[0]}"')
+            self._set("include", tuple(checks.one_of("include", each, _INCLUDED) for each in given))
+        if self.tracing is not None and not isinstance(self.tracing, Tracing):
+            self._choose("tracing", ("auto",), "Tracing(...)", "None")
 
     def _check_conduct(self) -> None:
         policy = checks.one_of("on_interrupt", self.on_interrupt, _POLICIES)

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from trunkline.gateway.codec import encode_client_event
 from trunkline.gateway.config import Config, setting_names
 from trunkline.gateway.errors import ConfigError
+from trunkline.gateway.hosted import Prompt, Tracing
+from trunkline.gateway.mcp import Mcp, McpToolChoice
 from trunkline.gateway.session_update import session_update
 from trunkline.gateway.tool_descriptor import ToolChoice, ToolDescriptor
 from trunkline.gateway.turn_detection import RetentionRatio, SemanticVad, ServerVad, Transcription
@@ -20,6 +22,9 @@ from trunkline.gateway.wire_types import VoiceId
 
 WEATHER = ToolDescriptor("weather", "Tell the weather.")
 TIME = ToolDescriptor("time", "Tell the time.")
+DOCS = Mcp(server_label="docs", server_url="https://docs.example/mcp")
+MAIL = Mcp(server_label="mail", connector_id="connector_gmail")
+LOGPROBS = "item.input_audio_transcription.logprobs"
 
 SEED = {
     "instructions": None,
@@ -51,6 +56,7 @@ GOOD: dict[str, list[Any]] = {
     ],
     "input_audio_transcription": [None, True, False, "whisper-1", Transcription(language="en")],
     "tools": [[], (), [WEATHER], (WEATHER, TIME)],
+    "mcp_servers": [[], (), [DOCS], (DOCS, MAIL)],
     "tool_choice": ["auto", "none"],
     "parallel_tool_calls": [None, True, False],
     "temperature": [None],
@@ -59,6 +65,9 @@ GOOD: dict[str, list[Any]] = {
     "noise_reduction": [None, "near_field", "far_field", "none"],
     "truncation": [None, "auto", "disabled", RetentionRatio(ratio=0.8)],
     "reasoning_effort": [None, "minimal", "low", "medium", "high", "xhigh"],
+    "prompt": [None, Prompt("pmpt_1")],
+    "include": [None, [], [LOGPROBS]],
+    "tracing": [None, "auto", Tracing(), Tracing(workflow_name="w")],
     "provider_extras": [{}, {"audio": {"input": {"x": [1, None, "y"]}}}, {"type": "realtime"}],
     "on_interrupt": ["drop", "submit_completed_only", "submit-completed-only", "submit"],
     "settle_dropped_calls": [True, False],
@@ -77,7 +86,9 @@ BAD: dict[str, list[Any]] = {
     "turn_detection": [None, "off", "SERVER_VAD", ServerVad, {"type": "server_vad"}, False],
     "input_audio_transcription": ["", " ", {"model": "whisper-1"}, 1, Transcription],
     "tools": [WEATHER, [None], ["weather"], [WEATHER, WEATHER], {"weather": WEATHER}, [int]],
+    "mcp_servers": [DOCS, [None], ["docs"], [{"server_label": "docs"}], [DOCS, DOCS], [Mcp]],
     "tool_choice": [
+        McpToolChoice("docs"),
         "required",
         "weather",
         "",
@@ -92,6 +103,9 @@ BAD: dict[str, list[Any]] = {
     "noise_reduction": ["on", True],
     "truncation": ["always", 0.8, {"type": "retention_ratio"}],
     "reasoning_effort": ["max", 3],
+    "prompt": ["pmpt_1", {"id": "pmpt_1"}, Prompt],
+    "include": [LOGPROBS, ["everything"], [None]],
+    "tracing": ["none", "", True, {"workflow_name": "w"}],
     "provider_extras": [
         None,
         [],
@@ -405,3 +419,25 @@ def test_a_tool_object_is_asked_for_its_descriptor_once():
     assert config.tool_descriptors == config.tool_descriptors == (WEATHER,)
     assert config.tools == (tool,)
     assert tool.asked == 1
+
+
+def test_a_tool_may_be_required_when_only_an_mcp_server_offers_one():
+    assert Config(mcp_servers=[DOCS], tool_choice="required").tool_choice == "required"
+
+
+@pytest.mark.parametrize("choice", [McpToolChoice("docs"), McpToolChoice("docs", "search")])
+def test_a_tool_of_an_mcp_server_may_be_chosen_if_the_server_is_offered(choice: McpToolChoice):
+    assert Config(mcp_servers=[DOCS, MAIL], tool_choice=choice).tool_choice == choice
+    assert Config(provider_extras={"tools": [{"type": "mcp"}]}, tool_choice=choice).tool_choice == choice
+    with pytest.raises(ConfigError, match="mail"):
+        Config(mcp_servers=[MAIL], tool_choice=choice)
+
+
+def test_what_an_mcp_server_needs_in_secret_is_not_in_the_repr_of_a_config():
+    server = Mcp(
+        server_label="docs",
+        server_url="https://docs.example/mcp?key=hush1",
+        headers={"X-Key": "hush2"},
+        authorization="hush3",
+    )
+    assert "hush" not in repr(Config(mcp_servers=[server]))

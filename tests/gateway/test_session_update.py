@@ -8,17 +8,23 @@ import pytest
 from trunkline.gateway.codec import encode_client_event
 from trunkline.gateway.config import Config
 from trunkline.gateway.errors import ConfigError
+from trunkline.gateway.hosted import Prompt, Tracing
+from trunkline.gateway.mcp import Mcp, McpApproval, McpToolChoice, McpToolFilter
 from trunkline.gateway.session_update import (
     deep_merge,
+    format_name,
+    format_on_the_wire,
     instructions_update,
+    session_change,
     session_update,
     tool_choice_on_the_wire,
     tools_on_the_wire,
 )
 from trunkline.gateway.tool_descriptor import ToolChoice, ToolDescriptor
 from trunkline.gateway.turn_detection import RetentionRatio, SemanticVad, ServerVad, Transcription
-from trunkline.gateway.wire_types import VoiceId
+from trunkline.gateway.wire_types import AudioFormat, VoiceId
 
+LOGPROBS = "item.input_audio_transcription.logprobs"
 PCM = {"type": "audio/pcm", "rate": 24000}
 DEFAULT = {
     "type": "realtime",
@@ -173,6 +179,83 @@ CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
             }
         },
     ),
+    ({"tracing": "auto"}, {"tracing": "auto"}),
+    ({"tracing": Tracing()}, {"tracing": {}}),
+    (
+        {"tracing": Tracing(workflow_name="w", group_id="g", metadata={"a": 1})},
+        {"tracing": {"workflow_name": "w", "group_id": "g", "metadata": {"a": 1}}},
+    ),
+    ({"prompt": Prompt("pmpt_1")}, {"prompt": {"id": "pmpt_1"}}),
+    (
+        {"prompt": Prompt("pmpt_1", "2", {"city": "Ottawa"})},
+        {"prompt": {"id": "pmpt_1", "version": "2", "variables": {"city": "Ottawa"}}},
+    ),
+    ({"include": []}, {"include": []}),
+    ({"include": [LOGPROBS]}, {"include": [LOGPROBS]}),
+    (
+        {"mcp_servers": [Mcp(server_label="mail", connector_id="connector_gmail", authorization="t")]},
+        {
+            "tools": [
+                {
+                    "type": "mcp",
+                    "server_label": "mail",
+                    "connector_id": "connector_gmail",
+                    "authorization": "t",
+                }
+            ]
+        },
+    ),
+    (
+        {
+            "tools": [WEATHER],
+            "tool_choice": McpToolChoice("docs"),
+            "mcp_servers": [
+                Mcp(
+                    server_label="docs",
+                    server_url="https://h/p?k=v",
+                    server_description="the manual",
+                    allowed_tools=["search"],
+                    require_approval="never",
+                    headers={"A": "b"},
+                ),
+                Mcp(
+                    server_label="more",
+                    server_url="https://h/",
+                    allowed_tools=McpToolFilter(tool_names=["x"], read_only=False),
+                    require_approval=McpApproval(
+                        always=McpToolFilter(tool_names=["delete"]), never=McpToolFilter(read_only=True)
+                    ),
+                ),
+                Mcp(server_label="none", server_url="https://h/", allowed_tools=()),
+            ],
+        },
+        {
+            "tool_choice": {"type": "mcp", "server_label": "docs"},
+            "tools": [
+                WIRE_WEATHER,
+                {
+                    "type": "mcp",
+                    "server_label": "docs",
+                    "server_url": "https://h/p?k=v",
+                    "server_description": "the manual",
+                    "allowed_tools": ["search"],
+                    "require_approval": "never",
+                    "headers": {"A": "b"},
+                },
+                {
+                    "type": "mcp",
+                    "server_label": "more",
+                    "server_url": "https://h/",
+                    "allowed_tools": {"tool_names": ["x"], "read_only": False},
+                    "require_approval": {
+                        "always": {"tool_names": ["delete"]},
+                        "never": {"read_only": True},
+                    },
+                },
+                {"type": "mcp", "server_label": "none", "server_url": "https://h/", "allowed_tools": []},
+            ],
+        },
+    ),
     ({"provider_extras": {"tracing": "auto"}}, {"tracing": "auto"}),
     (
         {"provider_extras": {"audio": {"input": {"noise_reduction": None}}}},
@@ -275,3 +358,103 @@ def test_tools_and_choices_can_be_written_for_a_single_response_too():
     assert tools_on_the_wire([WEATHER]) == [WIRE_WEATHER]
     assert tool_choice_on_the_wire("none") == "none"
     assert tool_choice_on_the_wire(ToolChoice("weather")) == {"type": "function", "name": "weather"}
+
+
+CHANGES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
+    ({}, {"instructions": "new"}, {"instructions": "new"}),
+    ({"instructions": "old"}, {"instructions": ""}, {"instructions": ""}),
+    ({"voice": "ash"}, {"voice": "marin"}, {"audio": {"output": {"voice": "marin"}}}),
+    ({}, {"speed": 1.5}, {"audio": {"output": {"speed": 1.5}}}),
+    ({}, {"turn_detection": "none"}, {"audio": {"input": {"turn_detection": None}}}),
+    (
+        {"turn_detection": "none"},
+        {"turn_detection": "server_vad"},
+        {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}},
+    ),
+    (
+        {"turn_detection": ServerVad(threshold=0.5, silence_duration_ms=400)},
+        {"turn_detection": ServerVad(threshold=0.9)},
+        {
+            "audio": {
+                "input": {
+                    "turn_detection": {
+                        "type": "server_vad",
+                        "threshold": 0.9,
+                        "create_response": True,
+                        "interrupt_response": True,
+                    }
+                }
+            }
+        },
+    ),
+    (
+        {},
+        {"input_audio_transcription": False, "noise_reduction": "near_field"},
+        {"audio": {"input": {"transcription": None, "noise_reduction": {"type": "near_field"}}}},
+    ),
+    ({}, {"noise_reduction": "none"}, {"audio": {"input": {"noise_reduction": None}}}),
+    ({}, {"tools": [WEATHER]}, {"tools": [WIRE_WEATHER]}),
+    ({"tools": [WEATHER]}, {"tools": []}, {"tools": []}),
+    ({"tools": [WEATHER]}, {"tool_choice": "required"}, {"tool_choice": "required"}),
+    ({}, {"modalities": ["text"]}, {"output_modalities": ["text"]}),
+    ({}, {"provider_extras": {"temperature": 0.8}}, {"temperature": 0.8}),
+    (
+        {"provider_extras": {"audio": {"input": {"turn_detection": {"threshold": 0.9}}}}},
+        {"turn_detection": "semantic_vad"},
+        {"audio": {"input": {"turn_detection": {"type": "semantic_vad", "threshold": 0.9}}}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "overrides", "change"), CHANGES)
+def test_a_change_says_what_is_different_and_nothing_else(
+    settings: dict[str, Any], overrides: dict[str, Any], change: dict[str, Any]
+):
+    before = Config(**settings)
+    event = session_change(session_update(before), session_update(before.replace(**overrides)))
+    assert event is not None
+    assert json.loads(encode_client_event(event)) == {
+        "type": "session.update",
+        "session": {"type": "realtime", **change},
+    }
+
+
+@pytest.mark.parametrize(
+    "overrides", [{}, {"voice": "ash"}, {"on_interrupt": "submit"}, {"tool_timeout_s": 3}]
+)
+def test_what_makes_no_difference_to_the_provider_is_no_event(overrides: dict[str, Any]):
+    before = Config(voice="ash")
+    assert session_change(session_update(before), session_update(before.replace(**overrides))) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"voice": "ash"}, "session.audio.output.voice"),
+        ({"instructions": "x"}, "session.instructions"),
+        ({"noise_reduction": "near_field"}, "session.audio.input.noise_reduction"),
+    ],
+)
+def test_a_setting_cannot_be_handed_back_to_the_provider(settings: dict[str, Any], field: str):
+    before = Config(**settings)
+    after = before.replace(**dict.fromkeys(settings))
+    with pytest.raises(ConfigError) as refused:
+        session_change(session_update(before), session_update(after))
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("name", ["pcm16", "g711_ulaw", "g711_alaw"])
+def test_a_format_is_known_again_when_the_server_confirms_it(name: str):
+    assert format_name(AudioFormat(**format_on_the_wire(name))) == name
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [None, AudioFormat(), AudioFormat("audio/opus"), AudioFormat("audio/pcm", 16_000), AudioFormat("pcm16")],
+)
+def test_a_format_that_we_do_not_know_has_no_name(unknown: Any):
+    assert format_name(unknown) is None
+
+
+def test_pcm_without_a_rate_is_at_the_only_one_there_is():
+    assert format_name(AudioFormat("audio/pcm")) == "pcm16"
