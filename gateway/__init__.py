@@ -36,10 +36,14 @@ from .errors import (
     TlsFailed,
     Unreachable,
 )
+from .hosted import Prompt, Tracing
+from .images import image_data_uri
+from .mcp import Mcp, McpApproval, McpToolChoice, McpToolFilter
 from .openai import OpenAIGateway
 from .provider import Gateway
+from .response_options import ResponseOptions, response_params
 from .server_events import ServerEvent, UnknownEvent
-from .session_update import instructions_update, session_update
+from .session_update import instructions_update, session_change, session_update
 from .tool_descriptor import ToolChoice, ToolDescriptor
 from .transport import Transport
 from .turn_detection import RetentionRatio, SemanticVad, ServerVad, Transcription
@@ -63,10 +67,16 @@ __all__ = [
     "InsecureUrl",
     "InvalidAudio",
     "LineClosed",
+    "Mcp",
+    "McpApproval",
+    "McpToolChoice",
+    "McpToolFilter",
     "MissingApiKey",
     "MissingExtra",
     "OpenAIGateway",
+    "Prompt",
     "ProtocolError",
+    "ResponseOptions",
     "RetentionRatio",
     "SemanticVad",
     "SendBufferFull",
@@ -76,6 +86,7 @@ __all__ = [
     "TlsFailed",
     "ToolChoice",
     "ToolDescriptor",
+    "Tracing",
     "Transcription",
     "Transport",
     "UnknownEvent",
@@ -87,7 +98,10 @@ __all__ = [
     "decode_server_event",
     "duration_ms",
     "encode_client_event",
+    "image_data_uri",
     "instructions_update",
     "pcm16_to_array",
+    "response_params",
+    "session_change",
     "session_update",
 ]
