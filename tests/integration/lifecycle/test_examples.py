@@ -35,6 +35,7 @@ EXPECTED = {
     "crash_restart.py": [r"resumed=True.*restarts=1", r"restarts: 1", r"Ada", r"Tokyo"],
     "demo.py": [r"Ottawa", r"at most 2 tools were at work", r"your name is Ada|Ada", r"threads left: none"],
     "provider.py": [],
+    "test_your_agent.py": [],  # run by tests/testing/test_what_users_copy.py, under pytest
 }
 
 
