@@ -1,5 +1,6 @@
-"""News that comes late: a retry that another one has taken over, the end of a child of an older self."""
+"""News that comes late: a retry that was taken over, the end of a child of an older self, an ack after its time."""
 
+import math
 import threading
 
 import pytest
@@ -9,8 +10,12 @@ from trunkline.supervision import (
     ChildSpec,
     DynamicSupervisor,
     GenServer,
+    ManualClock,
     StartChild,
+    StartError,
+    StartTimeout,
     Supervisor,
+    TerminateChild,
     WhichChild,
     WhichChildren,
     call,
@@ -113,3 +118,68 @@ def test_the_end_of_a_child_of_an_older_self_is_nothing_to_the_new_one(run_tree,
     assert call(stable, WhichChildren(), PATIENCE_S) == []
     assert (stable.restarts, child.state, reports) == (1, "stopped", [])
     release.set()
+
+
+class Starting(GenServer):
+    """Starts when it may, and says how far it has come."""
+
+    def __init__(self, at_start, may_start, has_started):
+        super().__init__()
+        self._at_start, self._may_start, self._has_started = at_start, may_start, has_started
+
+    def on_start(self):
+        self._at_start.release()
+        assert self._may_start.wait(PATIENCE_S)
+
+    def handle_continue(self):
+        self._has_started.set()
+
+
+@pytest.fixture
+def starting():
+    """A spec of a child that hangs at its start, and its events."""
+    events = threading.Semaphore(0), threading.Event(), threading.Event()
+    yield ChildSpec("a", Starting, events, start_timeout_s=1.0, shutdown=math.inf, kill_grace_s=1.0), *events
+    events[1].set()
+
+
+def test_an_ack_that_is_behind_the_end_of_its_time_does_not_revive_the_child(run_tree, starting, eventually):
+    spec, at_start, may_start, has_started = starting
+    clock, stops = ManualClock(), [(threading.Event(), threading.Event()) for _ in range(2)]
+    root = run_tree(StuckDynamicSupervisor, clock=clock)
+    child = root.ask(StartChild(spec), block=False)
+    assert at_start.acquire(timeout=PATIENCE_S)
+    for stuck in stops:
+        root.tell(stuck)
+    assert stops[0][0].wait(PATIENCE_S)
+    clock.advance(1.0)  # the end of its time is queued behind the second message
+    stops[0][1].set()
+    assert stops[1][0].wait(PATIENCE_S)
+    may_start.set()
+    assert has_started.wait(PATIENCE_S)  # and its ack behind that
+    stops[1][1].set()
+    error = child.exception(timeout=PATIENCE_S)
+    assert isinstance(error, StartError)
+    assert isinstance(error.reason, StartTimeout)
+    eventually(lambda: call(root, WhichChildren(), PATIENCE_S) == [])
+    assert not at_start.acquire(blocking=False)
+
+
+@pytest.mark.usefixtures("no_zombies")
+def test_a_child_that_is_terminated_when_its_time_is_up_already_is_abandoned_in_its_time(
+    run_tree, starting, eventually
+):
+    spec, at_start, may_start, _ = starting
+    clock = ManualClock()
+    root = run_tree(DynamicSupervisor, clock=clock)
+    child = root.ask(StartChild(spec), block=False)
+    assert at_start.acquire(timeout=PATIENCE_S)
+    (info,) = call(root, WhichChildren(), PATIENCE_S)
+    clock.advance(1.0)
+    assert isinstance(child.exception(timeout=PATIENCE_S), StartError)  # it is being killed
+    terminated = root.ask(TerminateChild(info.stable_ref), block=False)
+    assert len(call(root, WhichChildren(), PATIENCE_S)) == 1
+    clock.advance(1.0)
+    terminated.get(timeout=PATIENCE_S)
+    assert call(root, WhichChildren(), PATIENCE_S) == []
+    may_start.set()
