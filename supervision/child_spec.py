@@ -6,13 +6,12 @@ import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import pykka
 
 from .checks import is_a, is_seconds, require
 from .policy import RESTART_TYPES, RestartType
-from .supervised import Supervised
 
 if TYPE_CHECKING:
     from .registry import Registry
@@ -28,6 +27,15 @@ class BrutalKill(Enum):
     def __repr__(self) -> str:
         return self.name
 
+
+class _ByType(float):
+    """Stands for a duration that nobody gave: it depends on the child's type."""
+
+    def __repr__(self) -> str:
+        return "by type"
+
+
+_BY_TYPE = _ByType(-1.0)
 
 BRUTAL_KILL = BrutalKill.BRUTAL_KILL
 """`shutdown=BRUTAL_KILL`: kill the child at once, without `terminate`."""
@@ -74,24 +82,22 @@ class ChildSpec:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     restart: RestartType = "permanent"
-    shutdown: float | BrutalKill = -1.0
+    shutdown: float | BrutalKill = _BY_TYPE
     type: ChildType = "worker"
     significant: bool = False
     mailbox: Literal["drop", "keep"] = "drop"
-    start_timeout_s: float = -1.0
+    start_timeout_s: float = _BY_TYPE
     kill_grace_s: float = 0.5
     register: tuple[Registry, Hashable] | None = None
 
     def __post_init__(self) -> None:
         require(_is_actor_class(self.start), "start", self.start, "a pykka actor class")
-        supervisor = self.type == "supervisor" or (
-            issubclass(self.start, Supervised) and self.start._is_supervisor
-        )
+        supervisor = self.type == "supervisor" or bool(getattr(self.start, "_trunkline_is_supervisor", False))
         if supervisor:
             object.__setattr__(self, "type", "supervisor")
-        if self.shutdown == -1.0:
+        if self.shutdown is _BY_TYPE:
             object.__setattr__(self, "shutdown", math.inf if supervisor else 5.0)
-        if self.start_timeout_s == -1.0:
+        if self.start_timeout_s is _BY_TYPE:
             object.__setattr__(self, "start_timeout_s", math.inf if supervisor else 5.0)
         self._check()
 
@@ -124,7 +130,7 @@ class ChildSpec:
         )
         require(is_seconds(self.kill_grace_s), "kill_grace_s", self.kill_grace_s, "seconds >= 0")
         require(is_a(self.args, tuple), "args", self.args, "a tuple")
-        require(is_a(self.kwargs, Mapping), "kwargs", self.kwargs, "a mapping of names to values")
+        require(_are_kwargs(self.kwargs), "kwargs", self.kwargs, "a mapping of names to values")
         require(is_a(self.significant, bool), "significant", self.significant, "True or False")
         useless = self.significant and self.restart == "permanent"
         require(not useless, "significant", True, "False for a permanent child: it never ends for good")
@@ -134,6 +140,12 @@ class ChildSpec:
 
 def _is_actor_class(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, pykka.Actor)
+
+
+def _are_kwargs(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) for name in cast("Mapping[object, Any]", value)
+    )
 
 
 def _is_name(value: object) -> bool:
@@ -149,6 +161,6 @@ def _is_name(value: object) -> bool:
 def _is_hashable(value: object) -> bool:
     try:
         hash(value)
-    except TypeError:
+    except Exception:  # noqa: BLE001  # a TypeError, or what the object itself raises
         return False
     return True

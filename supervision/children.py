@@ -94,7 +94,7 @@ class Children:
         """Return the child with this id, or raise NotFound."""
         try:
             return self._by_id[child_id]
-        except (KeyError, TypeError):
+        except Exception:  # noqa: BLE001  # a KeyError; or what the caller's object answers to hash() or ==
             raise NotFound(child_id) from None
 
     def find_down(self, child_id: Any) -> Child:

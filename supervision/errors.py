@@ -16,6 +16,7 @@ __all__ = [
     "CallTimeout",
     "CallerError",
     "CallingSelf",
+    "InvalidRequest",
     "InvalidSpec",
     "MailboxFull",
     "MaxChildren",
@@ -214,6 +215,18 @@ class InvalidSpec(SupervisionError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.field}={self.value!r} is not allowed: {self.allowed}"
+
+
+class InvalidRequest(SupervisionError, TypeError):
+    """A supervisor was asked, by a proxy, for what it does not have, or with wrong arguments. The caller's fault."""
+
+    def __init__(self, request: str, problem: str) -> None:
+        super().__init__(request, problem)
+        self.request = request
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.request}: {self.problem}"
 
 
 class CallerError(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import sys
 import threading
@@ -12,6 +11,8 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pykka
+
+from .guarded import guarded
 
 if TYPE_CHECKING:
     from pykka._future import GetHookFunc
@@ -24,7 +25,6 @@ M = TypeVar("M")
 R = TypeVar("R")
 J = TypeVar("J")
 
-_logger = logging.getLogger("trunkline.supervision")
 _new_lock = threading.Lock
 
 
@@ -207,10 +207,8 @@ class Future(pykka.ThreadingFuture[T]):
             source.add_done_callback(one_done)
 
     def _run(self, callback: Callable[[Future[T]], object]) -> None:
-        try:
-            callback(self)
-        except Exception:  # a broken callback must not take the actor down that answers
-            _logger.exception("A future's callback %r raised", callback)
+        # A broken callback must not take the actor down that answers.
+        guarded(callback, self, "A future's callback %r", callback)
 
     def _derived(self, future: pykka.Future[M], *sources: pykka.Future[Any]) -> Future[M]:
         derived = cast("Future[M]", future)

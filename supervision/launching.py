@@ -17,7 +17,7 @@ from .mailbox import Mailbox
 from .reasons import KILLED, Exit, ExitReason
 from .registry_order import keep_youngest
 from .stable_ref import StableRef
-from .supervised import Supervised, SupervisedLoop, mailbox_of, supervisable
+from .supervised import Supervised, SupervisedLoop, kill_actor, mailbox_of, supervisable
 
 __all__ = ["Bell", "Incarnation", "launch", "reason_of", "start_and_wait"]
 
@@ -126,7 +126,11 @@ def launch(
         mailbox.bequeath(stable_ref._inherit)
     if spec.register is not None:
         registry, name = spec.register
-        registry.register(name, incarnation.ref)
+        try:
+            registry.register(name, incarnation.ref)
+        except BaseException as error:
+            mailbox.finalize(error)  # its constructor may have given its reference to somebody who asks
+            raise
     _run(actor, lambda reason: on_down(incarnation, reason))
     return incarnation
 
@@ -146,9 +150,13 @@ def _resolve(argument: Any, siblings: Mapping[Any, StableRef[Any]]) -> Any:
 
 def _construct(actor_class: type[S], args: list[Any], kwargs: dict[str, Any]) -> S:
     actor = actor_class(*args, **kwargs)
-    if not isinstance(actor, SupervisedLoop) or not hasattr(actor, "actor_inbox"):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(actor, actor_class) or not hasattr(actor, "actor_inbox"):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
-            f"{actor_class.__name__}() made {actor!r}, no actor: does its __init__ call super().__init__()?"
+            f"{actor_class.__name__}() made {actor!r}, no actor of this class: does its __init__ call super().__init__()?"
+        )
+    if actor._trunkline_life.supervised or actor._trunkline_life.thread is not None:
+        raise TypeError(
+            f"{actor_class.__name__}() made {actor!r}, which was started before: each start needs a new one"
         )
     actor._trunkline_life.supervised = True
     return actor
@@ -164,6 +172,10 @@ def _run(actor: SupervisedLoop, on_down: Callable[[ExitReason], object]) -> None
         actor._start_actor_loop()
     except BaseException as error:
         mailbox.unwatch(on_down)
+        if not isinstance(
+            error, Exception
+        ):  # Ctrl-C: perhaps its thread runs already, and waits for its children
+            kill_actor(ref)
         ref.actor_stopped.set()
         ActorRegistry.unregister(ref)
         mailbox.finalize(error)
@@ -177,6 +189,7 @@ def start_and_wait(
 
     Raises:
         StartError: it did not start; nothing is left behind.
+        KeyboardInterrupt: Ctrl-C while it was starting; it is killed, and ends what it had started.
 
     Source: gen_server:start/3.
     """
@@ -187,18 +200,23 @@ def start_and_wait(
         acked.append(True)
         arrived.set()
 
+    started: list[tuple[Mailbox, pykka.ActorRef[S]]] = []
     try:
         actor = _construct(actor_class, list(args), kwargs)
         actor._trunkline_life.child_id = name
         actor._trunkline_life.on_ack = acknowledge
+        started.append((mailbox_of(actor), actor.actor_ref))
         _run(actor, lambda _: arrived.set())
-    except (Exception, SystemExit) as error:
-        if isinstance(error, StartError | InvalidSpec):
+        del actor  # a reference must not keep it alive
+        arrived.wait()
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            for _, ref in started:
+                kill_actor(ref)
+        if isinstance(error, StartError | InvalidSpec | KeyboardInterrupt):
             raise
         raise StartError(error) from error
-    mailbox, ref = mailbox_of(actor), actor.actor_ref
-    del actor  # a reference must not keep it alive
-    arrived.wait()
+    mailbox, ref = started.pop()
     if not acked:
         raise StartError(mailbox.reason or KILLED)
     return ref

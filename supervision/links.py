@@ -76,7 +76,8 @@ def link(a_ref: pykka.ActorRef[Any], b_ref: pykka.ActorRef[Any]) -> Link:
     """
     a, b = _incarnation(a_ref), _incarnation(b_ref)
     for ref, incarnation in ((a_ref, a), (b_ref, b)):
-        if incarnation is not None and not isinstance(incarnation.actor_inbox, Mailbox):
+        down = incarnation is None and isinstance(ref, StableRef)
+        if not down and not isinstance(getattr(incarnation, "actor_inbox", None), Mailbox):
             raise TypeError(f"{ref} cannot be linked: start it by a supervisor, or mix in Supervised")
     made = Link()
     for source_ref, source, target in ((a_ref, a, b), (b_ref, b, a)):

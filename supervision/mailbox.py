@@ -27,6 +27,7 @@ from pykka._envelope import Envelope
 
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import ActorDown, MailboxFull
+from .guarded import guarded
 from .reasons import NORMAL, ExitReason
 from .replies import Reply, refuse, settle
 from .timers import IGNORED, Timer, TimerEnvelope, TimerHeap
@@ -297,10 +298,7 @@ class Mailbox:
         self._answer_all(left, reason)
         self.down.set()
         for fn in watchers:
-            try:
-                fn(reason)
-            except Exception:  # one watcher's fault is not the others'
-                _logger.exception("A watcher of an actor that ended raised")
+            guarded(fn, reason, "A watcher of an actor that ended")  # one watcher's fault is not the others'
         self._answer_stops(left)
         # Not only if the owner is parked: a sender may have taken that flag and not have signalled yet.
         self._parked = False

@@ -125,5 +125,5 @@ def monitor(target_ref: pykka.ActorRef[Any], watcher_ref: pykka.ActorRef[Any], t
 
 
 def _watchable(ref: pykka.ActorRef[Any]) -> Watchable | None:
-    found = ref if isinstance(ref, Watchable) else ref.actor_inbox
+    found = ref if isinstance(ref, Watchable) else getattr(ref, "actor_inbox", None)
     return found if isinstance(found, Watchable) else None

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from .child_spec import ChildSpec
 from .errors import cause_of
+from .guarded import guarded
 from .reasons import ExitReason
 
 __all__ = ["OnReport", "Report", "publish"]
@@ -65,12 +66,9 @@ def publish(report: Report, on_report: OnReport | None) -> None:
         exc_info=cause if report.context != "gave_up" else None,
         extra={"child_id": report.spec.id, "supervisor": report.supervisor, "context": report.context},
     )
-    if on_report is None:
-        return
-    try:
-        on_report(report if cause is None else replace(report, traceback=_formatted(cause)))
-    except Exception:
-        _logger.exception("on_report of %s raised", report.supervisor)
+    if on_report is not None:
+        report = report if cause is None else replace(report, traceback=_formatted(cause))
+        guarded(on_report, report, "on_report of %s", report.supervisor)
 
 
 def _formatted(error: BaseException) -> str:

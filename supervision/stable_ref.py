@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
@@ -14,6 +13,7 @@ from pykka._envelope import Envelope
 
 from .errors import ActorDown, MailboxFull
 from .futures import Future
+from .guarded import guarded
 from .mailbox import Mailbox
 from .reasons import NOPROC, ExitReason
 from .replies import refuse, settle
@@ -22,7 +22,6 @@ from .stable_proxy import StableProxy
 __all__ = ["HOLD_LIMIT", "StableRef"]
 
 A = TypeVar("A", bound=pykka.Actor)
-_logger = logging.getLogger("trunkline.supervision")
 
 HOLD_LIMIT = 1000
 """How many messages a StableRef holds while its child is restarting."""
@@ -237,7 +236,4 @@ class StableRef(pykka.ActorRef[A]):
         for envelope in held:
             refuse(envelope, ActorDown(reason))
         for fn in watchers:
-            try:
-                fn(reason)
-            except Exception:  # one watcher's fault is not the others'
-                _logger.exception("A watcher of %s raised", self)
+            guarded(fn, reason, "A watcher of %s", self)  # one watcher's fault is not the others'

@@ -20,6 +20,7 @@ from pykka import ActorRegistry, messages
 
 from .errors import ActorDown, CallerError
 from .futures import Future
+from .guarded import guarded
 from .mailbox import Mailbox
 from .reasons import KILLED, NORMAL, Exit, ExitReason, is_clean
 from .timers import IGNORED
@@ -164,7 +165,7 @@ class Supervised(SupervisedLoop):
     """Whether an unexpected exception in an ask ends the actor, besides going to the asker."""
     traps_exits: ClassVar[bool] = False
     """Whether the crash of a linked actor is an `ExitSignal` to this one, instead of its end."""
-    _is_supervisor: ClassVar[bool] = False
+    _trunkline_is_supervisor: ClassVar[bool] = False
     _caller_errors: ClassVar[tuple[type[Exception], ...]] = (CallerError,)
     """What goes to the asker alone, although `let_it_crash`."""
 
@@ -247,7 +248,7 @@ def _fail(actor: SupervisedLoop, error: BaseException) -> None:
     actor._handle_failure(type(error), error, error.__traceback__)
     try:
         actor.on_failure(type(error), error, error.__traceback__)
-    except Exception:  # noqa: BLE001  # pykka's rule for on_failure
+    except BaseException:  # noqa: BLE001  # pykka's rule for on_failure; beyond it pykka would stop all actors
         actor._handle_failure(*sys.exc_info())
 
 
@@ -301,10 +302,9 @@ def kill_actor(ref: pykka.ActorRef[Any]) -> None:
     if isinstance(mailbox, Mailbox):
         mailbox.interrupt()
     if isinstance(actor, Supervised):
-        try:
-            actor.on_kill()
-        except Exception:  # the victim's fault must not stop its killer
-            _logger.exception("on_kill of %s failed", actor)
+        guarded(
+            lambda victim: victim.on_kill(), actor, "on_kill of %s", actor
+        )  # its fault must not stop its killer
 
 
 _supervisable: dict[type[pykka.Actor], type[SupervisedLoop]] = {}

@@ -14,6 +14,7 @@ from .errors import CallerError, InvalidSpec, SupervisionError
 from .genserver import GenServer
 from .launching import Bell, Incarnation, start_and_wait
 from .mailbox import Mailbox
+from .proxied import wrong_request
 from .reasons import ExitReason
 from .reports import Context, OnReport, Report, publish
 from .requests import (
@@ -31,7 +32,7 @@ from .requests import (
 )
 from .restart_intensity import RestartIntensity
 from .stable_ref import StableRef
-from .supervised import kill_actor
+from .supervised import judge, kill_actor, supervisable
 from .tree import TreeNode, gather, short_urn
 
 __all__ = ["Supervising"]
@@ -41,7 +42,7 @@ class Supervising(GenServer):
     """The part of a supervisor that does not depend on how its children are kept. Use Supervisor or DynamicSupervisor."""
 
     use_daemon_thread: ClassVar[bool] = False  # of a root: a supervisor's children are given daemon threads
-    _is_supervisor: ClassVar[bool] = True
+    _trunkline_is_supervisor: ClassVar[bool] = True
     _caller_errors = (CallerError, SupervisionError)
 
     def __init__(
@@ -62,6 +63,9 @@ class Supervising(GenServer):
             on_report,
             "a callable that takes a Report, or None",
         )
+        require(
+            clock is None or _is_clock(clock), "clock", clock, "an object with the methods of Clock, or None"
+        )
         self._intensity = RestartIntensity(max_restarts, max_seconds)
         self._name = name
         self._on_report = on_report
@@ -81,6 +85,11 @@ class Supervising(GenServer):
     def on_kill(self) -> None:
         """Stop waiting for a child. Call it when you override it."""
         self._bell.wake()
+
+    def _handle_receive(self, message: Any) -> Any:
+        if isinstance(message, tuple) and (wrong := wrong_request(self, message)) is not None:
+            return judge(self, wrong)  # the caller's fault: a supervisor must not die of it
+        return super()._handle_receive(message)
 
     def on_receive(self, message: Any) -> Any:
         """Dispatch a request to the method of its name."""
@@ -180,8 +189,19 @@ class Supervising(GenServer):
     def _check_spec(self, spec: object) -> None:
         if not isinstance(spec, ChildSpec):
             raise InvalidSpec("spec", spec, "a ChildSpec")
+        try:
+            supervisable(spec.start)
+        except Exception as error:  # whatever its metaclass, or its __init_subclass__, does not like
+            allowed = "a class that can be subclassed, or inherits Supervised"
+            raise InvalidSpec("start", spec.start, allowed) from error
 
     @staticmethod
     def _cast_to(mailbox: Mailbox, event: Any) -> None:
         """Send a supervisor its own event; if it is down, that does not matter any more."""
         mailbox.offer(Envelope(event))
+
+
+def _is_clock(value: object) -> bool:
+    if isinstance(value, type):
+        return False
+    return all(callable(getattr(value, name, None)) for name in ("monotonic", "real_wait_s", "attach"))

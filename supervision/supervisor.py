@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import pykka
 
-from .checks import require
+from .checks import is_a, require
 from .child_spec import ChildSpec
 from .children import Child, Children
 from .clock import Clock
@@ -93,6 +93,8 @@ class Supervisor(Supervising):
         self._strategy: Strategy = strategy
         self._auto_shutdown: AutoShutdown = auto_shutdown
         self._children = Children()
+        iterable = is_a(children, Iterable)
+        require(iterable, "children", children, "an iterable of ChildSpec")
         for spec in children:
             self._check_spec(spec)
             try:

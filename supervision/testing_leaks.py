@@ -181,7 +181,9 @@ def _roots(actors: list[pykka.ActorRef[Any]]) -> list[pykka.ActorRef[Any]]:
     return [
         ref
         for ref, life in lives
-        if life is not None and not life.ancestors and getattr(ref.actor_class, "_is_supervisor", False)
+        if life is not None
+        and not life.ancestors
+        and getattr(ref.actor_class, "_trunkline_is_supervisor", False)
     ]
 
 

@@ -93,7 +93,9 @@ def gather(root: TreeNode, children: Iterable[ChildInfo], reply: Reply) -> None:
     nodes = [node_of(child) for child in children]
     asked: dict[int, Future[Any]] = {}
     for index, child in enumerate(children):
-        if child.type == "supervisor" and isinstance(child.ref, pykka.ActorRef):
+        # By its class: the type of a spec may be "supervisor" for an actor that would not know what is wanted of it.
+        actor_class = child.stable_ref.actor_class
+        if getattr(actor_class, "_trunkline_is_supervisor", False) and isinstance(child.ref, pykka.ActorRef):
             future = child.ref.ask(Tree(), block=False)
             if isinstance(future, Future):
                 asked[index] = future

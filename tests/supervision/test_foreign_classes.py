@@ -80,7 +80,13 @@ class Theatre(pykka.ThreadingActor):
 
 
 for name in ADDED:
-    assert name in vars(Theatre) or name in ("_life", "_mailbox", "_stable_ref", "_trunkline_crash"), name
+    assert name in vars(Theatre) or name in (
+        "_trunkline_is_supervisor",
+        "_life",
+        "_mailbox",
+        "_stable_ref",
+        "_trunkline_crash",
+    ), name
 
 
 def a_supervisor(run_tree, start_child, calls):
