@@ -1,10 +1,12 @@
 """The provider's side of a realtime session: wire events, codec, config, transport, providers. Knows no actor.
 
-What is pure here (no clock, thread, socket or log): everything that is re-exported below.
+What is pure here (no clock, thread, socket or log): everything that is re-exported below, but for `connect`, `Cancellation` and
+`raise_open_file_limit`.
 
 - `Config` says what a session should be; `session_update` says it in the wire's words.
 - `decode_server_event` and `encode_client_event` are the codec; the events are in ``server_events`` and ``client_events``,
-  the makers of conversation items in ``items``.
+  the makers of conversation items in ``items``; `ResponseOptions` are what one response does otherwise.
+- `AudioInput` and `AudioOutput` stand between an application's audio and the negotiated format.
 - `Gateway` and `Transport` are the seams: a recipe for reaching a provider, and an open line to it.
 - Everything raised is a `GatewayError`, says what to do, pickles, and holds no key.
 """
@@ -39,6 +41,7 @@ from .errors import (
 from .hosted import Prompt, Tracing
 from .images import image_data_uri
 from .mcp import Mcp, McpApproval, McpToolChoice, McpToolFilter
+from .open_files import OpenFileLimit, raise_open_file_limit
 from .openai import OpenAIGateway
 from .provider import Gateway
 from .response_options import ResponseOptions, response_params
@@ -74,6 +77,7 @@ __all__ = [
     "MissingApiKey",
     "MissingExtra",
     "OpenAIGateway",
+    "OpenFileLimit",
     "Prompt",
     "ProtocolError",
     "ResponseOptions",
@@ -101,6 +105,7 @@ __all__ = [
     "image_data_uri",
     "instructions_update",
     "pcm16_to_array",
+    "raise_open_file_limit",
     "response_params",
     "session_change",
     "session_update",

@@ -157,6 +157,25 @@ def test_service_pings_when_due_and_says_when_it_wants_to_be_called_next(open_li
     assert peer.read_frame() == (wire.PING, b"")
 
 
+def test_a_line_is_pinged_every_20_s_and_is_lost_20_s_after_a_ping_that_nothing_answers(
+    open_line, pump_until, wire
+):
+    transport, peer = open_line()  # the contract's figures are the defaults
+
+    assert transport.service(0.0) == 20.0
+    assert transport.service(20.0) == 40.0
+    assert peer.read_frame() == (wire.PING, b"")
+    peer.send(wire.frame(b"", wire.PONG), wire.frame("m"))
+    pump_until(transport, 1)
+    assert transport.service(39.9) == 40.0
+    assert transport.service(40.0) == 60.0
+    assert peer.read_frame() == (wire.PING, b"")
+    assert transport.service(59.9) == 60.0
+    with pytest.raises(LineClosed, match="answered no ping") as closed:
+        transport.service(60.0)
+    assert (closed.value.close_code, closed.value.recoverable) == (1011, True)
+
+
 def test_a_pong_keeps_the_line(open_line, pump_until, wire):
     transport, peer = open_line(ping_interval_s=20.0, pong_timeout_s=7.0)
     transport.service(0.0)
