@@ -262,13 +262,13 @@ def test_a_child_that_asks_its_own_supervisor_is_served_by_a_dynamic_one_only(ru
 @pytest.mark.usefixtures("no_zombies")
 @pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
 def test_the_name_of_a_child_that_hangs_at_its_start_is_free_when_it_is_abandoned(run_tree, kind, eventually):
-    registry, release = Registry(), threading.Event()
+    registry, release, reports = Registry(), threading.Event(), []
 
     class Hanging(GenServer):
         def on_start(self):
             assert release.wait(PATIENCE_S)
 
-    root = run_tree(kind)
+    root = run_tree(kind, on_report=reports.append)
     spec = ChildSpec(
         "a",
         Hanging,
@@ -282,6 +282,9 @@ def test_the_name_of_a_child_that_hangs_at_its_start_is_free_when_it_is_abandone
     assert isinstance(caught.value.reason, StartTimeout)
     eventually(lambda: registry.names() == [] and len(zombies()) == 1)
     assert registry.whereis("name") is None
+    eventually(lambda: reports)
+    assert [report.context for report in reports] == ["start_error"]
+    assert isinstance(reports[0].reason, StartTimeout)
     release.set()
 
 
