@@ -45,7 +45,7 @@ Reorder             S T P two events swapped; sent: the server gets them swapped
 Lose                S T P the event never; sent: the server never gets it
 DoneTwice           S T P `response.done` twice, with two event ids
 DoneForUnknown      S T P `response.done` of a response that nobody knows
-ActiveResponseRace  S T P `response.created` of another, `conversation_already_has_active_response`, that other's `response.done`
+ActiveResponseRace  S T P `conversation_already_has_active_response`, and a response that nobody asked for
 SessionExpired      S T P `error` with `session_expired`, then 1001
 RateLimit           S T P `response.done` that failed with `rate_limit_exceeded`
 SlowReader          S T P audio refused with `SendBufferFull`, 1006 if nothing at all is taken

@@ -138,9 +138,8 @@ class Rewriter:
                 result.before.append(_encode(self._error("session_expired", EXPIRED_REASON)))
                 result.own = []
             case ActiveResponseRace():
-                for message in result.own:
-                    result.answers += self._race(message)
-                result.own = []
+                result.answers += [self._race_lost(message) for message in result.own]
+                result.own = [_anonymous(message) for message in result.own]
             case DoneTwice():
                 again = [self._renamed(message) for message in result.own]
                 result.own = [one for pair in zip(result.own, again, strict=True) for one in pair]
@@ -185,35 +184,27 @@ class Rewriter:
             "error": {**detail, "event_id": event_id},
         }
 
-    def _response(self, response_id: str, status: str) -> dict[str, Any]:
-        return {
+    def _done(self, response_id: str) -> dict[str, Any]:
+        usage = {"total_tokens": 0, "input_tokens": 0, "output_tokens": 0}
+        response = {
             "object": "realtime.response",
             "id": response_id,
-            "status": status,
+            "status": "completed",
             "status_details": None,
             "output": [],
             "output_modalities": ["text"],
             "conversation_id": None,
             "metadata": None,
-            "usage": None,
+            "usage": usage,
         }
-
-    def _done(self, response_id: str) -> dict[str, Any]:
-        usage = {"total_tokens": 0, "input_tokens": 0, "output_tokens": 0}
-        response = {**self._response(response_id, "completed"), "usage": usage}
         return {"type": "response.done", "event_id": self._id("event"), "response": response}
 
-    def _race(self, create: bytes) -> list[bytes]:
+    def _race_lost(self, create: bytes) -> bytes:
         event = _decode(create)
         event_id = event.get("event_id") if isinstance(event, dict) else None
-        other = self._id("resp")
-        created = {"type": "response.created", "event_id": self._id("event")}
-        text = f"Conversation already has an active response in progress: {other}. Wait until the response is finished."
-        return [
-            _encode({**created, "response": self._response(other, "in_progress")}),
-            _encode(self._error("conversation_already_has_active_response", text, event_id)),
-            _encode(self._done(other)),
-        ]
+        other = f"Conversation already has an active response in progress: {self._id('resp')}."
+        text = f"{other} Wait until the response is finished before creating a new one."
+        return _encode(self._error("conversation_already_has_active_response", text, event_id))
 
     def _renamed(self, message: bytes) -> bytes:
         event = _decode(message)
@@ -240,6 +231,17 @@ def _with_invalid_byte(message: bytes) -> bytes:
         return text[:at] + b"\xff" + text[at:]
     middle = len(message) // 2
     return message[:middle] + b"\xff" + message[middle:]
+
+
+def _anonymous(create: bytes) -> bytes:
+    """Take out of a `response.create` what tells whose it is."""
+    event = _decode(create)
+    if not isinstance(event, dict):
+        return create
+    event.pop("event_id", None)
+    if isinstance(response := event.get("response"), dict):
+        response.pop("metadata", None)
+    return _encode(event)
 
 
 def _rate_limited(message: bytes) -> bytes:

@@ -337,10 +337,10 @@ class DoneForUnknown(Fault):
 
 @dataclass(frozen=True, slots=True)
 class ActiveResponseRace(Fault):
-    """A `response.create` that meets a response of the server's own making.
+    """A `response.create` that comes too late: the server has just begun the response by itself, as it does under VAD.
 
-    The server does not get it; the client receives the other response's `response.created`, the error
-    `conversation_already_has_active_response` that echoes the `event_id`, and that response's `response.done` without output.
+    The client receives the error `conversation_already_has_active_response` with its `event_id`; the server gets the create
+    without `event_id` and metadata, so that the response comes all the same, once, and nothing says whose it is.
     """
 
     directions: ClassVar[frozenset[Direction]] = SENT

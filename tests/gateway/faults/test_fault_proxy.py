@@ -465,13 +465,17 @@ def test_an_active_response_is_in_the_way_of_a_create(server, through, dial, pum
     origin = server()
     proxy = through(origin, ActiveResponseRace().at_frame(1))
     line = dial(proxy)
-    line.send(event("response.create", event_id="mine"))
-    _, created, error, done = map(OpenAIGateway.decode, pump_until(line, 4))
-    assert created.response.id == done.response.id
+    assert pump_until(line, 1) == [HELLO]
+    line.send(
+        event("response.create", event_id="mine", response={"metadata": {"a": "b"}, "instructions": "sing"})
+    )
+    error = OpenAIGateway.decode(pump_until(line, 1)[0])
     assert (error.error.code, error.error.event_id) == ("conversation_already_has_active_response", "mine")
     line.send(event("response.create", event_id="again"))
     line.close(timeout_s=LIMIT_S)
-    assert [json.loads(message)["event_id"] for message in origin.heard] == ["again"]
+    theirs, again = map(json.loads, origin.heard)
+    assert theirs == {"type": "response.create", "response": {"instructions": "sing"}}
+    assert again["event_id"] == "again"
 
 
 def test_fragments_below_the_limit_are_one_event_of_an_unknown_type(server, through, dial, pump_until):
