@@ -28,7 +28,8 @@ class ResponseParams(msgspec.Struct, frozen=True, kw_only=True):
 
     ``conversation="none"`` keeps the response out of the conversation; ``input`` replaces its context and may hold item references;
     ``metadata`` (16 pairs, keys of 64 and values of 512 characters) comes back with the response. Tools and tool choice are wire
-    objects: see ``session_update.tools_on_the_wire``. Source: RealtimeResponseCreateParams.
+    objects: `response_params` makes them of `ResponseOptions`. The repr names the fields alone, for what tools may hold.
+    Source: RealtimeResponseCreateParams.
     """
 
     conversation: str | UnsetType = UNSET
@@ -43,6 +44,10 @@ class ResponseParams(msgspec.Struct, frozen=True, kw_only=True):
     parallel_tool_calls: bool | UnsetType = UNSET
     reasoning: Json | UnsetType = UNSET
     prompt: Any | UnsetType = UNSET
+
+    def __repr__(self) -> str:
+        given = (name for name in self.__struct_fields__ if getattr(self, name) is not UNSET)
+        return f"ResponseParams({', '.join(given)})"
 
 
 class ConversationItemCreate(_ClientEvent, frozen=True, tag="conversation.item.create"):
@@ -103,9 +108,15 @@ class ResponseCreate(_ClientEvent, frozen=True, tag="response.create"):
 
 
 class SessionUpdate(_ClientEvent, frozen=True, tag="session.update"):
-    """Change the session: ``session`` is the wire object as ``session_update`` builds it, its ``type`` included."""
+    """Change the session: ``session`` is the wire object as ``session_update`` builds it, its ``type`` included.
+
+    The repr names the fields alone: what an MCP server is authorized by may be among them.
+    """
 
     session: Json
+
+    def __repr__(self) -> str:
+        return f"SessionUpdate({', '.join(self.session)})"
 
 
 ClientEvent: TypeAlias = (

@@ -15,7 +15,7 @@ _SECRETS: Final = re.compile(
     r"""|(?<=")(?i:authorization|api[-_]key|client_secret|token)"\s*:\s*"[^"]*"""
 )
 _SECRET_FIELDS: Final = re.compile(
-    r"(?:^|[_.-])(?:key|token|secret|authorization|headers|password|extras)(?:$|[.[])", re.IGNORECASE
+    r"(?:^|[_.-])(?:key|token|secret|authorization|headers|password|extras|servers)(?:$|[.[])", re.IGNORECASE
 )
 _HIDDEN: Final = "[hidden]"
 _SHORT: Final = 80

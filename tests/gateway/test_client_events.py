@@ -174,3 +174,14 @@ def test_a_session_that_contains_itself_is_a_typed_error():
     session["audio"] = session
     with pytest.raises(EncodeError):
         encode_client_event(ce.SessionUpdate(session))
+
+
+def test_no_repr_shows_what_a_tool_may_hold():
+    tools = ({"type": "mcp", "server_label": "docs", "authorization": "hush", "headers": {"A": "hush"}},)
+    events = [
+        ce.SessionUpdate({"type": "realtime", "tools": list(tools)}, event_id="e"),
+        ce.ResponseCreate(ce.ResponseParams(tools=tools, instructions="x")),
+    ]
+    assert "hush" not in repr(events)
+    assert repr(events[0]) == "SessionUpdate(type, tools)"
+    assert "ResponseParams(instructions, tools)" in repr(events[1])

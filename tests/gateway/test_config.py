@@ -441,3 +441,7 @@ def test_what_an_mcp_server_needs_in_secret_is_not_in_the_repr_of_a_config():
         authorization="hush3",
     )
     assert "hush" not in repr(Config(mcp_servers=[server]))
+    for wrong in ({"authorization": "hush"}, [{"authorization": "hush"}], [server, server]):
+        with pytest.raises(ConfigError) as refused:
+            Config(mcp_servers=wrong)  # type: ignore[arg-type]  # as callers without types write it
+        assert "hush" not in f"{refused.value}{refused.value.__dict__}"
