@@ -108,8 +108,12 @@ class Raw:
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(DEADLINE_S)
-        self.socket.connect(("127.0.0.1", int(simulator.url.split(":")[2].split("/")[0])))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.socket.connect(("127.0.0.1", int(simulator.url.split(":")[2].split("/")[0])))
+        except OSError:
+            self.socket.close()
+            raise
         self.read = b""
 
     def upgrade(self):
