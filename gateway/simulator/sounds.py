@@ -10,11 +10,16 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 
 class Sounds:
-    """Keep the sound of items by their ids."""
+    """Keep the sound of items by their ids.
 
-    __slots__ = ("_kept",)
+    Args:
+        max_bytes: How much of it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_kept", "_max_bytes")
+
+    def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._kept: dict[str, tuple[bytearray | bytes, str]] = {}
 
     def keep(self, item_id: str, sound: bytearray, audio_format: str) -> None:
@@ -22,7 +27,7 @@ class Sounds:
         if item_id in self._kept:
             return
         self._kept[item_id] = (sound, audio_format)
-        excess = sum(len(kept) for kept, _ in self._kept.values()) - _MAX_BYTES
+        excess = sum(len(kept) for kept, _ in self._kept.values()) - self._max_bytes
         while excess > 0 and len(self._kept) > 1:
             oldest = next(iter(self._kept))
             excess -= len(self._kept.pop(oldest)[0])

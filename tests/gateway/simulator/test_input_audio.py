@@ -141,6 +141,13 @@ def test_a_commit_under_detection_ends_the_turn_with_its_item_and_creates_no_res
     assert told(audio.append(b64(loud(100))))[0] == "speech_started 2000"
 
 
+def test_who_goes_on_after_a_commit_has_a_new_turn():
+    audio = audio_of()
+    audio.append(b64(loud(400)))
+    audio.commit()
+    assert told(audio.append(b64(loud(100)))) == ["speech_started 400", "Interrupt"]
+
+
 def test_a_commit_that_is_refused_leaves_the_turn_alone():
     audio = audio_of()
     audio.append(b64(loud(80)))

@@ -342,6 +342,8 @@ def test_a_transcript_may_come_after_the_answer(talk):
     events = client.until("rate_limits.updated")
     assert not any(event["type"].startswith(SPOKEN) for event in events)
     assert heard(events) == "The capital of Canada is Ottawa."
+    client.send("input_audio_buffer.clear")
+    client.expect("input_audio_buffer.cleared")
     gate.open()
     assert types(client.until(f"{SPOKEN}.completed")) == [f"{SPOKEN}.delta", f"{SPOKEN}.completed"]
 

@@ -86,6 +86,12 @@ def test_words_are_heard_at_any_rate(rate):
     assert heard(resampled, rate) == ["hello", "there"]
 
 
+def test_a_word_with_a_wrong_letter_is_not_heard():
+    samples = np.concatenate([spoken("hello"), spoken("there")])
+    samples[24 * 40 : 24 * 50] = spoken("x")[24 * 30 : 24 * 40]
+    assert heard(samples) == ["there"]
+
+
 def test_loudness_does_not_matter():
     assert heard(spoken("hello") // 20) == ["hello"]
 
