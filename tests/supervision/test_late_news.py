@@ -3,6 +3,7 @@
 import math
 import threading
 
+import pykka
 import pytest
 
 from trunkline.supervision import (
@@ -20,6 +21,7 @@ from trunkline.supervision import (
     WhichChildren,
     call,
     testing,
+    watch,
 )
 
 PATIENCE_S = 10.0
@@ -183,3 +185,43 @@ def test_a_child_that_is_terminated_when_its_time_is_up_already_is_abandoned_in_
     terminated.get(timeout=PATIENCE_S)
     assert call(root, WhichChildren(), PATIENCE_S) == []
     may_start.set()
+
+
+@pytest.mark.parametrize("what", ["terminate_child", "stop"])
+@pytest.mark.parametrize("kind", [Supervisor, StuckDynamicSupervisor])
+def test_an_end_between_two_attempts_is_an_end(run_tree, eventually, kind, what):
+    """It is served before the next attempt, there is none after it, and it is no failure of its own."""
+    reports, starts, answers, bug = [], [], [], ValueError("start")
+    started, release = threading.Event(), threading.Event()
+
+    class Failing(GenServer):
+        def on_start(self):
+            starts.append(self.actor_urn)
+            if len(starts) == 3:
+                if (
+                    kind is StuckDynamicSupervisor
+                ):  # it never waits: it is to see the failure and the end at once
+                    root.tell((started, release))
+                    assert started.wait(PATIENCE_S)
+                self._mailbox.watch(ask_for_the_end)
+            if len(starts) > 1:
+                raise bug
+
+    def ask_for_the_end(_):
+        known_as = "a" if kind is Supervisor else child
+        end = pykka.messages._ActorStop() if what == "stop" else TerminateChild(known_as)
+        answers.append(root.ask(end, block=False))
+        release.set()
+
+    root = run_tree(kind, max_restarts=100, on_report=reports.append)
+    child, downs = call(root, StartChild(ChildSpec("a", Failing)), PATIENCE_S), []
+    watch(child, downs.append)
+    testing.crash(child, ValueError("crash"))
+    eventually(lambda: downs)
+    answers[0].get(timeout=PATIENCE_S)
+    if what == "terminate_child":
+        infos = call(root, WhichChildren(), PATIENCE_S)
+        assert [info.ref for info in infos] == ([None] if kind is Supervisor else [])
+    assert len(starts) == 3
+    assert downs == [bug]
+    assert [report.context for report in reports] == ["child_terminated", "start_error", "start_error"]
