@@ -30,7 +30,9 @@ class FaultProxy:
 
     It runs in one thread, `trunkline fault proxy`, from `start` to `stop`; as a context manager it does both. Frames are read and
     written whole, data frames are what schedules count, and nothing is kept but the frame in hand: who does not read makes the
-    other side wait. Through `wss://` it sees bytes alone: faults that need no frame act there, while connecting or `after` a time.
+    other side wait. Event types are read in whole text frames; fragments have none, and no compression is let through.
+
+    Through `wss://` it sees bytes alone: faults that need no frame act there, while connecting or `after` a time.
 
     Args:
         target_url: `ws://` or `wss://` of a server on this machine.
@@ -68,6 +70,7 @@ class FaultProxy:
 
         Raises:
             RuntimeError: it runs already (the caller's fault).
+            OSError: there is no port to be had.
         """
         if self._thread is not None:
             raise RuntimeError("the fault proxy is running already")
@@ -77,7 +80,12 @@ class FaultProxy:
             target=self._run, args=(started,), name="trunkline fault proxy", daemon=True
         )
         self._thread.start()
-        started.result()
+        try:
+            started.result()
+        except BaseException:
+            self._thread.join()
+            self._thread = None
+            raise
         return self
 
     def stop(self) -> None:
@@ -179,10 +187,10 @@ class FaultProxy:
             started.set_result(None)
             await self._stopping.wait()
             server.close()
-            lines = list(self._lines)
-            for task in lines:
-                task.cancel()
-            await asyncio.gather(*lines, return_exceptions=True)
+            while lines := list(self._lines):
+                for task in lines:
+                    task.cancel()
+                await asyncio.wait(lines)
 
     def _listen(self) -> socket.socket:
         v6 = self._target.host == "::1"

@@ -7,12 +7,10 @@ read makes the other one wait, as TCP does.
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import struct
 import time
 from collections.abc import Iterable
-from http import HTTPStatus
 from math import inf
 
 from ..mask import client_frame
@@ -31,6 +29,7 @@ from .proxy_frames import (
     read_frame,
     server_frame,
 )
+from .proxy_upgrade import refusal, without_extensions
 from .rewriting import EXPIRED_REASON, Rewriter, Rewritten, padded_event, type_of
 
 __all__ = ["ProxyLine"]
@@ -112,10 +111,10 @@ class ProxyLine:
         head = b"" if self._target.secure else await self._from_client.readuntil(b"\r\n\r\n")
         for fault in faults:
             if isinstance(fault, values.HttpStatus):
-                await self._hang_up(_refusal(fault))
+                await self._hang_up(refusal(fault))
         await self._reach_server()
         assert self._to_server is not None
-        self._to_server.write(head)
+        self._to_server.write(without_extensions(head))
         opaque = self._target.secure
         if not opaque:
             answer = await self._from_server.readuntil(b"\r\n\r\n")
@@ -378,16 +377,3 @@ def _own(faults: list[Fault], frame: Frame | None, rewritten: Rewritten) -> byte
         elif isinstance(fault, values.MaskedFrame):
             write = masked_server_frame
     return b"".join(write(first, message) for message in rewritten.own)
-
-
-def _refusal(fault: values.HttpStatus) -> bytes:
-    phrase = HTTPStatus(fault.status).phrase
-    body = json.dumps({"error": {"message": phrase, "type": "invalid_request_error", "code": None}}).encode()
-    lines = [
-        f"HTTP/1.1 {fault.status} {phrase}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-    ]
-    if fault.retry_after_s is not None:
-        lines.append(f"Retry-After: {fault.retry_after_s}")
-    return "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body

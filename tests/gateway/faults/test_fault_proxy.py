@@ -197,6 +197,20 @@ def test_large_messages_pass_in_both_directions(server, through):
     assert origin.heard == [b"y" * 2_000_000]
 
 
+def test_no_compression_is_agreed_on_so_that_the_frames_stay_readable(through, raw_server, handshake):
+    heads = []
+
+    def script(sock):
+        heads.append(handshake.read(sock))
+        sock.sendall(handshake.accept(heads[0]))
+
+    origin = raw_server(script)
+    with connect(through(origin).url, proxy=None, compression="deflate", close_timeout=0.2):
+        pass
+    assert b"Sec-WebSocket-Key" in heads[0]
+    assert b"Extensions" not in heads[0]
+
+
 def test_a_server_that_hangs_up_and_one_that_is_not_there(server, through, dial, pump_until):
     messages, closed = pump_until(dial(through(server(A, hangs_up=True))), None)
     assert (messages, closed.close_code) == ([HELLO, A], 1006)
