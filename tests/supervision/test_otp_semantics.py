@@ -20,6 +20,7 @@ from trunkline.supervision import (
     Exit,
     GenServer,
     GetChildSpec,
+    ManualClock,
     Registry,
     RestartChild,
     Shutdown,
@@ -362,3 +363,35 @@ def test_a_restart_by_hand_that_fails_leaves_the_child_stopped(run_tree, start_c
     assert refused.value.reason is BUG
     assert call(supervisor, WhichChild("a")).ref is None
     assert call(supervisor, RestartChild("a")) is child
+
+
+@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
+def test_each_attempt_is_reported_with_its_own_reason(run_tree, kind):
+    clock, reports, starts, hangs = ManualClock(), [], [], threading.Event()
+
+    class Failing(GenServer):
+        def __init__(self):
+            super().__init__()
+            self._killed = threading.Event()
+
+        def on_start(self):
+            starts.append(self)
+            if len(starts) == 2:
+                hangs.set()
+                assert self._killed.wait(PATIENCE_S)
+            if len(starts) == 3:
+                raise BUG
+
+        def on_kill(self):
+            self._killed.set()
+
+    root = run_tree(kind, on_report=reports.append, clock=clock)
+    spec = ChildSpec("a", Failing, start_timeout_s=1.0, kill_grace_s=PATIENCE_S)
+    child = call(root, StartChild(spec), PATIENCE_S)
+    testing.crash(child, BUG)
+    assert hangs.wait(PATIENCE_S)
+    clock.advance(1.0)
+    assert testing.wait_for_restart(child, PATIENCE_S) == 1
+    assert [report.context for report in reports] == ["child_terminated", "start_error", "start_error"]
+    assert isinstance(reports[1].reason, StartTimeout)
+    assert [reports[0].reason, reports[2].reason] == [BUG, BUG]
