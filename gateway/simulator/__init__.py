@@ -30,7 +30,9 @@ calls the tools it is offered and answers from their outputs. In a test, say wha
 
 A response waits at `Hold(gate)` until the test calls `gate.open()`, so that no test has to sleep. `Simulator.wire` records both
 directions (`wire.wait_sent("response.create")`); `inject`, `close_all`, `abort_all` and `mute` make the line go wrong,
-`refuse_status` and `refuse_error` the connecting.
+`refuse_status` and `refuse_error` the connecting. `Simulator(faults=FaultPlan(...))` does all that by plan, and much more: see
+`trunkline.gateway.faults`. `Simulator(record="wire.jsonl")` writes both directions to a file, and
+`LocalCertificate.make()` has what `wss://` needs. `python -m trunkline.simulator --help` is the same as a program.
 
 A remote MCP server is never asked: what one lists is told to the simulator (`mcp_servers={"docs": McpServer(tools)}`), what a
 call of it gives is a step, `CallMcp("docs", "search", {"q": "x"}, output="found")`. Where the client's tool wants it, the call
@@ -60,6 +62,7 @@ from .echo_brain import EchoBrain
 from .field_match import ABSENT, at_least, at_most, one_of
 from .gate import Gate
 from .hearing import HeardWord, decode_words
+from .local_certificate import LocalCertificate
 from .mcp import McpServer
 from .rule_brain import RuleBrain
 from .script_brain import ScriptBrain, ScriptMismatch
@@ -86,6 +89,7 @@ __all__ = [
     "HeardWord",
     "Hold",
     "Incomplete",
+    "LocalCertificate",
     "McpServer",
     "ObservingBrain",
     "Pause",

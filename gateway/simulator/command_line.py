@@ -111,6 +111,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="time between two deltas of an answer (0: as fast as possible)",
     )
+    add(
+        "--audio-pace",
+        type=_interval,
+        default=0.0,
+        metavar="FACTOR",
+        help="seconds that a second of speech takes to be sent: 1 is real time (0: as fast as possible)",
+    )
     tls = parser.add_argument_group("TLS")
     tls.add_argument("--tls", action="store_true", help="serve wss://, with a certificate made on the fly")
     tls.add_argument(
@@ -133,6 +140,7 @@ def _simulator(options: argparse.Namespace, stack: ExitStack) -> tuple[Simulator
         port=options.port,
         api_key=options.api_key,
         delta_interval_s=options.delta_interval_s,
+        audio_pace=options.audio_pace,
         session_max_age_s=options.max_age_s,
         ping_interval_s=options.ping_interval_s,
         log_limit=0,
@@ -235,11 +243,11 @@ def _interval(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
     return seconds
 
 
 def _seconds(text: str) -> float:
     if _interval(text) == 0:
-        raise argparse.ArgumentTypeError("it must be more than 0 seconds")
+        raise argparse.ArgumentTypeError("it must be more than 0")
     return float(text)

@@ -80,6 +80,7 @@ class Line(ServerConnection):
         self._dry = asyncio.Event()
         self._dry.set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: list[asyncio.TimerHandle] = []
 
     # -- ways to misbehave -------------------------------------------------------------------------------------------
 
@@ -131,7 +132,7 @@ class Line(ServerConnection):
         self.mute()
         self.write(_END)
         self._is_finished = True
-        self.loop.call_later(_FINISH_GRACE_S, self.transport.abort)
+        self._timers.append(self.loop.call_later(_FINISH_GRACE_S, self.transport.abort))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Say CLOSE behind what is written and wait for the answer; or, where nothing is to be said, for the end."""
@@ -231,7 +232,7 @@ class Line(ServerConnection):
         self.recv_messages.pause = partial(self.pause, "queue")
         self.recv_messages.resume = partial(self.go_on, "queue")
         self.lines.add(self)
-        self.loop.call_later(_OPEN_TIMEOUT_S, self._give_up_upgrade)
+        self._timers.append(self.loop.call_later(_OPEN_TIMEOUT_S, self._give_up_upgrade))
         if self.lines.plan is not None:
             self.plan = self.lines.plan.for_connection(now=self.loop.time())
             self.connecting = self.plan.connect()
@@ -251,6 +252,8 @@ class Line(ServerConnection):
         self._dry.set()
         for task in self._tasks:
             task.cancel()
+        for timer in self._timers:
+            timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

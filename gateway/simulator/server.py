@@ -206,7 +206,13 @@ class Simulator:
                 )
 
     def inject(self, frame: str | bytes) -> None:
-        """Send a frame as it is to all clients: text for a string, binary for bytes."""
+        """Send a frame as it is to all clients: text for a string, binary for bytes.
+
+        Raises:
+            UnicodeEncodeError: A lone surrogate, which no text frame can hold: the caller's fault.
+        """
+        if isinstance(frame, str):
+            frame.encode()
         self._on_each(lambda connection: connection.inject(frame))
 
     def close_all(self, code: int = 1000, reason: str = "") -> None:

@@ -99,8 +99,8 @@ def test_a_port_that_is_taken_is_one_line(start):
         (("--port", "70000"), "from 0 to 65535"),
         (("--port", "web"), "from 0 to 65535"),
         (("--port", "0", "--max-age-s", "0"), "more than 0"),
-        (("--port", "0", "--max-age-s", "soon"), "no number of seconds"),
-        (("--port", "0", "--delta-interval-s", "-1"), "no number of seconds"),
+        (("--port", "0", "--max-age-s", "soon"), "no number of 0 or more"),
+        (("--port", "0", "--delta-interval-s", "-1"), "no number of 0 or more"),
         (("--port", "0", "--host", "0.0.0.0"), "allow_remote"),
         (("--port", "0", "--host", "0.0.0.0", "--allow-remote"), "api_key"),
         (("--port", "0", "--brain", "clever"), "MODULE:NAME"),
@@ -159,6 +159,13 @@ def test_a_brain_may_be_ones_own(serving, client_of, tmp_path):
         assert client_of(url).text_session().ask("Hello") == word
         process.terminate()
         assert ended(process)[0] == 0
+
+
+def test_the_echo_brain_has_a_name(serving, client_of):
+    process, url = serving("--brain", "echo", "--audio-pace", "1")
+    client_of(url).expect("session.created")
+    process.terminate()
+    assert ended(process)[0] == 0
 
 
 def test_a_session_ends_at_the_age_it_is_given(serving, client_of):

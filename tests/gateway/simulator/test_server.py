@@ -200,6 +200,29 @@ def test_faults_can_be_called_from_a_brain(simulate, connected):
     assert client.socket.recv(timeout=DEADLINE_S) == "from the brain"
 
 
+def test_a_text_that_no_frame_can_hold_is_the_callers_fault(simulate, connected):
+    simulator = simulate()
+    client = connected(simulator).text_session()
+    with pytest.raises(UnicodeEncodeError):
+        simulator.inject("\ud800")
+    assert client.ask("What's the capital of France?") == "The capital of France is Paris."
+
+
+def test_a_defect_inside_a_response_is_reported_and_does_not_look_like_silence(simulate, connected, caplog):
+    class NoGate:
+        def when_open(self, wake):
+            raise RuntimeError("broken gate")
+
+    simulator = simulate(FunctionBrain(lambda conversation: [Hold(NoGate())]))
+    client = connected(simulator).text_session()
+    client.send("response.create")
+    assert closed_with(client) == (None, None)
+    simulator.wait_connections(0)
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "broken gate" in str(record.exc_info[1])
+    connected(simulator).expect("session.created")
+
+
 # -- life ------------------------------------------------------------------------------------------------------------
 
 
