@@ -25,6 +25,7 @@ from ..supervision import (
     StartChild,
     TerminateChild,
     cast,
+    crash_points,
     is_clean,
     monitor,
 )
@@ -129,6 +130,8 @@ class BrokerActor(GenServer):
     # -- connecting
 
     def _connect(self, message: Connect) -> None:
+        if crash_points.armed:
+            crash_points.reach("broker.before_connect")
         reply = self._defer_reply()
         try:
             config = self._recipe.config.replace(**message.overrides)
@@ -158,6 +161,8 @@ class BrokerActor(GenServer):
         return _Started(session_id, answer)
 
     def _started(self, session_id: str, answer: Future[Any]) -> None:
+        if crash_points.armed:
+            crash_points.reach("broker.after_child_started")
         error = answer.exception()
         if error is not None:
             self._refuse(session_id, error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ from ..supervision import (
     StableRef,
     Timer,
     Writable,
+    crash_points,
     is_clean,
 )
 from . import commands as cmd
@@ -35,7 +36,7 @@ from .crew import Crew, Tag, WorkerStarted
 from .directory import SessionEntry
 from .effects import (
     DropLine,
-    Effects,
+    Effect,
     Finish,
     OpenLine,
     Record,
@@ -208,19 +209,31 @@ class SessionActor(GenServer):
 
     def _on_frame(self, frame: memoryview) -> None:
         # The hot path: for a delta this is a decode, a lookup, an event and its delivery.
+        effects: Iterable[Effect]
         try:
             effects = self._receive(self._decode(frame), self._frame_time)
         except ProtocolError as error:
             effects = self._core.garbled(error, self._frame_time)
+        if crash_points.armed:
+            crash_points.reach("session.after_receive")
+            effects = self._through_crash_points(effects)
         performers = self._performers
         for effect in effects:
             performers.get(type(effect), self._publish)(effect)
 
-    def _perform(self, effects: Effects) -> None:
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        if crash_points.armed:
+            effects = self._through_crash_points(effects)
         performers = self._performers
         for effect in effects:
             performers.get(type(effect), self._publish)(effect)
         self._settle()
+
+    def _through_crash_points(self, effects: Iterable[Effect]) -> Iterator[Effect]:
+        for effect in effects:
+            if type(effect) is SessionOpened or type(effect) not in self._performers:  # an event
+                crash_points.reach("session.before_emit")
+            yield effect
 
     def _settle(self) -> None:
         """After every message: tell the core of a loss, watch the socket for what waits, end if that was decided."""
@@ -295,6 +308,8 @@ class SessionActor(GenServer):
     # -- effects
 
     def _send(self, effect: Send) -> None:
+        if crash_points.armed:
+            crash_points.reach("session.before_send")
         data = self._recipe.gateway.encode(effect.event)
         if self._line is not None and self._lost is None:
             try:
@@ -330,6 +345,8 @@ class SessionActor(GenServer):
     def _record(self, effect: Record) -> None:
         if self._entry.starts == self._incarnation:  # what a zombie finds out is not written down
             self._entry.log.append(effect.entry)
+            if crash_points.armed:
+                crash_points.reach("session.after_accept")
 
     def _resolve(self, effect: Resolve) -> None:
         self._replies.pop(effect.token).set(effect.value)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pykka
 
-from ..supervision import NORMAL, Exit, ExitReason, GenServer, Monitor, cast, watch
+from ..supervision import NORMAL, Exit, ExitReason, GenServer, Monitor, cast, crash_points, watch
 from .tool import Tool
 from .tool_call import run_tool
 from .tool_context import ToolContext
@@ -51,7 +51,11 @@ class ToolWorker(GenServer):
         self._session_monitor = watch(
             self._session, lambda _reason: self._context.token.cancel("session_closed")
         )
+        if crash_points.armed:
+            crash_points.reach("tool_worker.before_run")
         outcome = run_tool(self._tool, self._arguments, self._context)
+        if crash_points.armed:
+            crash_points.reach("tool_worker.after_run")
         cast(self._session, ToolDone(outcome))
         raise Exit(NORMAL)
 

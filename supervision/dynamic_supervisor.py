@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 import pykka
 
+from . import crash_points
 from .checks import is_count, require
 from .child_spec import BRUTAL_KILL, ChildSpec
 from .clock import Clock
@@ -151,6 +152,8 @@ class DynamicSupervisor(Supervising):
             raise InvalidSpec("significant", True, "False in a DynamicSupervisor")
         if self._max_children is not None and len(self._children) >= self._max_children:
             raise MaxChildren(self._max_children)
+        if crash_points.armed:
+            crash_points.reach("supervisor.before_start_child")
         stable_ref: StableRef[Any] = StableRef(supervisable(spec.start), spec.id, keep=spec.mailbox == "keep")
         intensity = RestartIntensity(self._intensity.max_restarts, self._intensity.max_seconds)
         child = self._children[stable_ref] = _Child(spec, stable_ref, intensity, starter=self._defer_reply())
@@ -159,6 +162,8 @@ class DynamicSupervisor(Supervising):
     def terminate_child(self, child: Any) -> None:
         """End a child and forget it; the answer is deferred until it is down. See `TerminateChild`."""
         found = self._find(child)
+        if crash_points.armed:
+            crash_points.reach("supervisor.before_terminate")
         found.terminators.append(self._defer_reply())
         if found.incarnation is None:
             self._forget(found, found.last_reason)
@@ -238,6 +243,8 @@ class DynamicSupervisor(Supervising):
         child.spec = child.spec.to_keep
         child.stable_ref._bind(child.incarnation.ref)
         if child.starter is not None:
+            if crash_points.armed:
+                crash_points.reach("supervisor.after_start_child")
             child.starter.set(child.stable_ref)
             child.starter = None
 
@@ -338,6 +345,8 @@ class DynamicSupervisor(Supervising):
             self._forget(child, reason)
 
     def _restart(self, child: _Child) -> None:
+        if crash_points.armed:
+            crash_points.reach("supervisor.before_restart")
         if self._budget == "child":
             child.intensity = counted = child.intensity.add(self._now())
         else:

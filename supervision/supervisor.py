@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import pykka
 
+from . import crash_points
 from .checks import is_a, require
 from .child_spec import ChildSpec
 from .children import Child, Children
@@ -130,15 +131,21 @@ class Supervisor(Supervising):
         if spec.restart == "temporary":
             # pykka's loop holds a message until the next one comes, and this one holds the arguments: send it a next one.
             self._mailbox.interrupt()
+        if crash_points.armed:
+            crash_points.reach("supervisor.before_start_child")
         child = self._children.add(spec)
         if (reason := self._start(child)) is not None:
             self._children.forget(child, reason)
             raise StartError(reason)
+        if crash_points.armed:
+            crash_points.reach("supervisor.after_start_child")
         return None if child.incarnation is None else child.stable_ref
 
     def terminate_child(self, child: Any) -> None:
         """End a child and keep its spec (unless it is temporary); see `TerminateChild`."""
         found = self._children.find(child)
+        if crash_points.armed:
+            crash_points.reach("supervisor.before_terminate")
         reason = self._end(found) if found.incarnation is not None else found.last_reason
         self._put_away(found, reason)
         self._children.give_up_waiting()
@@ -276,6 +283,8 @@ class Supervisor(Supervising):
 
     def _restart(self, child: Child, scope: Scope) -> None:
         """Start the child again, and with it whom the strategy says: all are down before the first is started."""
+        if crash_points.armed:
+            crash_points.reach("supervisor.before_restart")
         child.retry = None
         self._intensity = self._intensity.add(self._now())
         if self._intensity.exceeded:
