@@ -188,6 +188,15 @@ def test_after_acts_at_a_frame_if_that_comes_first():
     assert connection.due(13.0) == ()
 
 
+def test_after_fires_once_per_connection_however_often_it_may():
+    plan = FaultPlan(Lose().after(1.0).on_every_connection(), Reset().after(1.0).times(4))
+    for _ in range(2):
+        connection = plan.for_connection(now=0.0)
+        assert connection.frame("received", None, 1.0) == (Lose(), Reset())
+        assert connection.frame("received", None, 2.0) == ()
+        assert connection.due(3.0) == ()
+
+
 def test_a_spent_bound_leaves_nothing_to_wait_for():
     plan = FaultPlan(Reset().after(2.0))
     first, second = plan.for_connection(now=0.0), plan.for_connection(now=0.0)
