@@ -1,4 +1,4 @@
-"""The limit of open files: a session takes two descriptors, many systems allow 1,024 unless asked. Owns nothing; changes the process.
+"""The limit of open files: a session takes two, and many systems allow 1,024 unless asked. Owns nothing; changes the process.
 
 A limit above 1,024 breaks `select.select` for descriptors beyond that; nothing here uses it. Child processes inherit the limit.
 """
