@@ -79,11 +79,23 @@ def test_when_the_child_is_given_up_held_asks_fail_and_watchers_are_told_once(he
     assert seen == [error]
     assert held.watch(seen.append) is False
     assert not held.is_alive()
-    with pytest.raises(ActorDown):
+    with pytest.raises(ActorDown) as caught:
         held.tell("hello")
+    assert caught.value.reason is error  # the first end is the end
     with pytest.raises(ActorDown):
         held.ask("hello")
     assert held.stop() is False
+
+
+def test_an_incarnation_that_is_dead_before_it_is_known_is_not_taken_for_running(held, start_worker):
+    first, second = start_worker(), start_worker()
+    first.stop()
+    future = held.ask("hello", block=False)
+    held._bind(first)
+    assert (held.state, held.restarts, future.done()) == ("restarting", 0, False)
+    held._bind(second)
+    assert future.get(timeout=PATIENCE_S) == "hello"
+    assert (held.state, held.restarts) == ("running", 1)
 
 
 def test_what_is_sent_to_a_dying_incarnation_is_held_before_its_supervisor_knows(held, start_worker):
