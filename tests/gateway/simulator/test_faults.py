@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -147,6 +148,7 @@ def test_half_open_reads_says_and_closes_nothing(misbehaving, raw, direction):
     client.socket.setblocking(False)
     with pytest.raises(BlockingIOError):
         list(iter(lambda: client.socket.send(bytes(1 << 16)), 0))
+    assert select.select([], [client.socket], [], 0.3)[1] == []
 
 
 @pytest.mark.parametrize("direction", ["received", "sent"])
@@ -161,6 +163,28 @@ def test_a_stall_holds_everything_and_then_all_of_it_comes_in_order(misbehaving,
     client.quiet(0.1)
     seen = [client.frame() for _ in range(4)]
     assert sorted(first & 0xF for first, _, _ in seen) == [TEXT, TEXT, TEXT, PONG]
+    plan.verify()
+
+
+def test_a_stall_that_outlasts_the_pings_ends_nothing(misbehaving, raw):
+    simulator, _ = misbehaving(faults.Stall(0.8).at_frame(1, "sent"), ping_interval_s=0.2)
+    client = raw(simulator)
+    client.send(CLEAR)
+    while (frame := client.frame())[0] == 0x80 | PING:
+        pass  # it was on its way
+    assert json.loads(frame[2])["type"] == CLEARED
+    served(client)
+
+
+def test_a_stall_that_is_over_does_not_wake_a_reader_that_takes_nothing(misbehaving, raw):
+    simulator, plan = misbehaving(
+        faults.SlowReader(0).at_frame(1, "sent"), faults.Stall(0.1).at_frame(1, "sent")
+    )
+    client = raw(simulator)
+    client.send(CLEAR)
+    client.types(CLEARED)
+    client.send(CLEAR)
+    client.quiet()
     plan.verify()
 
 
@@ -236,8 +260,23 @@ def test_a_close_is_left_unanswered_and_all_else_goes_on(misbehaving, raw):
     client.quiet(0.8)
     simulator.inject('{"type": "still.there"}')
     assert client.event() == {"type": "still.there"}
+    simulator.close_all(1012)
+    client.quiet(0.8)
     assert simulator.connections == 1
     plan.verify()
+
+
+def test_a_close_that_is_answered_is_the_last_word(misbehaving, raw):
+    simulator, _ = misbehaving(faults.Duplicate().on("response.created"), delta_interval_s=0.01)
+    client = raw(simulator)
+    for event in (UPDATE, *ASK):
+        client.send(event)
+    client.types("response.output_text.delta")
+    client.send(b"\x03\xe8", CLOSE)
+    while (frame := client.frame())[0] == 0x81:
+        pass  # what was on its way
+    assert frame[0] == 0x88
+    assert client.frame() == EOF
 
 
 def test_a_slow_reader_takes_so_much_per_second(misbehaving, raw):
@@ -336,7 +375,9 @@ def test_an_endless_frame(misbehaving, raw):
     simulator, plan = misbehaving(faults.EndlessFrame().at_frame(2))
     client = raw(simulator)
     client.send(CLEAR)
-    client._need(2_000_000)
+    client._need(100_000)
+    client.send(b"anybody?", PING)
+    client._need(len(client.read) + 10_000_000)
     assert client.read[:10] == b"\x81\x7f" + (2**62).to_bytes(8, "big")
     assert client.read[10:].strip(b" ") == b""
     plan.verify()
