@@ -262,9 +262,8 @@ class SessionCore:
         conversation_for(self._settings, request, self._items, "")
         listing = [] if outside else self._list_mcp_tools(request.get("tools") or ())
         conversation = conversation_for(self._settings, request, self._items, self._ids.fresh("resp"))
-        conversation = replace(
-            conversation, items=self._transcriptions.shown(conversation.items, self._items.sounds)
-        )
+        heard = self._transcriptions.shown(conversation.items, self._items.sounds, conversation.input_format)
+        conversation = replace(conversation, items=heard)
         context = context_of(conversation, self._items, self._settings["audio"]["input"]["format"]["type"])
         options = options_for(
             self._settings,

@@ -30,6 +30,7 @@ _LOWEST_PITCH_HZ = 220
 _PITCH_SPREAD_HZ = 660
 _FADE_S = 0.001
 _LONG_FADE_S = 0.005
+_CACHED_MS = 500
 
 Wave = npt.NDArray[np.float64]
 
@@ -49,7 +50,6 @@ def word_ms_of(word: str, word_ms: int) -> int:
     return max(word_ms, SYMBOL_MS * (1 + len(_spelling(word)))) if word else word_ms
 
 
-@lru_cache(maxsize=512)
 def word_tone(word: str, word_ms: int, audio_format: str) -> bytes:
     """Return the sound of a word, encoded; no word is silence.
 
@@ -58,7 +58,15 @@ def word_tone(word: str, word_ms: int, audio_format: str) -> bytes:
         word_ms: Milliseconds; longer if its letters take longer (`word_ms_of`).
         audio_format: `audio/pcm` (16 bit little endian, 24 kHz), `audio/pcmu` or `audio/pcma` (8 kHz).
     """
+    # A response says the same few words over and over; a tone of a minute is not worth its megabytes.
+    return (_cached_tone if word_ms <= _CACHED_MS else _tone)(word, word_ms, audio_format)
+
+
+def _tone(word: str, word_ms: int, audio_format: str) -> bytes:
     return encode(word_samples(word, word_ms, RATES_HZ[audio_format]), audio_format)
+
+
+_cached_tone = lru_cache(maxsize=512)(_tone)
 
 
 def encode_words(text: str, rate_hz: int = 24_000, word_ms: int = 200) -> Samples:

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .audio_buffer import sound_of
+from .client_error import ClientError
 from .effects import Effect, Send, Wake
 from .g711 import RATES_HZ, decode
+from .hearing import decode_words
 from .ids import Ids
 from .input_audio import Committed
 from .item_list import Item
 from .sounds import Sounds
 from .transcription import Transcriber, Transcript, Transcription, Utterance, spoken_words, transcribe
 
+_AUDIO_PARTS = ("input_audio", "output_audio")
 _LOGPROBS = "item.input_audio_transcription.logprobs"
 
 
@@ -66,14 +70,17 @@ class Transcriptions:
         told, item = self._pending.pop(token, (None, None))
         return [] if told is None or item is None else self._now(told, item)
 
-    def shown(self, items: Iterable[Mapping[str, Any]], sounds: Sounds) -> list[Mapping[str, Any]]:
+    def shown(
+        self, items: Iterable[Mapping[str, Any]], sounds: Sounds, input_format: str
+    ) -> list[Mapping[str, Any]]:
         """Return items as the model hears them: audio without a transcript has its words.
 
         Args:
             items: Of the conversation.
             sounds: Of the assistant's messages, for those that were truncated.
+            input_format: The wire format of audio that the client put into items by itself.
         """
-        return [self._shown(item, sounds) for item in items]
+        return [self._shown(item, sounds, input_format) for item in items]
 
     def forget(self, item_id: str) -> None:
         """Forget an item that was deleted."""
@@ -101,11 +108,27 @@ class Transcriptions:
             item["content"][0]["transcript"] = told.text
         return [Send(event) for event in told.events(self._ids)]
 
-    def _shown(self, item: Mapping[str, Any], sounds: Sounds) -> Mapping[str, Any]:
-        part = (item.get("content") or [{}])[0]
-        if "transcript" in part or part.get("type") not in ("input_audio", "output_audio"):
+    def _shown(self, item: Mapping[str, Any], sounds: Sounds, input_format: str) -> Mapping[str, Any]:
+        parts = item.get("content") or ()
+        if not any(part.get("type") in _AUDIO_PARTS and "transcript" not in part for part in parts):
             return item
         item_id = item.get("id", "")
-        is_user = part["type"] == "input_audio"
-        said = self._heard.get(item_id, "") if is_user else sounds.words_of(item_id)
-        return {**item, "content": [{**part, "transcript": said}]} if said else item
+        if item_id in self._heard:
+            said = self._heard[item_id]
+        elif item.get("role") == "user":
+            said = " ".join(_words_in(part, input_format) for part in parts).strip()
+        else:
+            said = sounds.words_of(item_id)
+        heard = {"transcript": said} if said else {}
+        return {
+            **item,
+            "content": [{**heard, **part} if part.get("type") in _AUDIO_PARTS else part for part in parts],
+        }
+
+
+def _words_in(part: Mapping[str, Any], audio_format: str) -> str:
+    try:
+        samples = decode(sound_of(part.get("audio") or "", audio_format), audio_format)
+    except ClientError:
+        return ""  # an item may hold what no append may
+    return " ".join(word.word for word in decode_words(samples, RATES_HZ[audio_format]))

@@ -273,6 +273,36 @@ def test_what_was_not_heard_of_a_truncated_answer_is_not_remembered(talk):
     assert seen[-1] == ["one two"]
 
 
+def test_a_deleted_message_leaves_no_sound_for_one_with_its_id(talk):
+    seen = []
+
+    def reply(conversation):
+        seen.append([part.get("transcript") for item in conversation.items for part in item["content"]])
+        return [Say("yes")]
+
+    client = talk(FunctionBrain(reply), turn_detection=None)
+    speak(client, "Hello")
+    client.send("input_audio_buffer.commit")
+    said_id = client.expect("input_audio_buffer.committed")["item_id"]
+    client.until("conversation.item.done")
+    answered_id = client.respond()[-2]["response"]["output"][0]["id"]
+    # Audio that a client puts into an item by itself is heard as well, next to text.
+    content = [
+        {"type": "input_text", "text": "and"},
+        {"type": "input_audio", "audio": sound_of("other words", silence_ms=0)},
+    ]
+    for item_id in (said_id, answered_id):
+        client.send("conversation.item.delete", item_id=item_id)
+        client.expect("conversation.item.deleted")
+        item = {"type": "message", "role": "user", "id": item_id, "content": content}
+        client.send("conversation.item.create", item=item)
+        client.until("conversation.item.done")
+    client.respond()
+    assert seen == [["Hello"], [None, "other words", None, "other words"]]
+    client.send("conversation.item.retrieve", item_id=answered_id)
+    assert client.expect("conversation.item.retrieved")["item"]["content"] == content
+
+
 # -- idle ------------------------------------------------------------------------------------------------------------
 
 
