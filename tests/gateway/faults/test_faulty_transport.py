@@ -408,9 +408,11 @@ def test_control_passes_waiting_audio(faulty):
 
 def test_more_than_the_inner_buffer_holds_goes_out_after_a_stall_without_spinning(faulty):
     transport, peer, _ = faulty(
-        Stall(0.05).at_frame(1, "sent"), line={"receive_buffer": 4096, "send_buffer_bytes": 300_000}
+        Stall(0.05).at_frame(1, "sent"),
+        line={"receive_buffer": 65536, "send_buffer_bytes": 600_000},
+        send_buffer_bytes=1 << 30,
     )
-    frames = [b"%d" % n + b"x" * 250_000 for n in range(4)]
+    frames = [b"%02d" % n + b"x" * 500_000 for n in range(16)]
     for frame in frames:
         transport.send_audio(frame)
     got, done = [], threading.Event()
@@ -420,11 +422,14 @@ def test_more_than_the_inner_buffer_holds_goes_out_after_a_stall_without_spinnin
             got.append(peer.read_frame()[1])
         done.set()
 
-    assert wakings(transport, 0.2)[0] < 50, "a full socket wakes nobody"
+    assert wakings(transport, 0.3)[0] < 50, "a full socket wakes nobody"
+    assert transport.wants_write
     reader = threading.Thread(target=read)
     reader.start()
-    while not done.is_set():
+    until = time.monotonic() + LIMIT_S
+    while not done.is_set() and time.monotonic() < until:
         wakings(transport, 0.05)
+    assert done.is_set(), f"{len(got)} of {len(frames)} frames came"
     reader.join(LIMIT_S)
     assert got == frames
 

@@ -188,6 +188,13 @@ def test_after_acts_at_a_frame_if_that_comes_first():
     assert connection.due(13.0) == ()
 
 
+def test_after_of_a_fault_of_one_event_type_waits_for_that_type():
+    connection = FaultPlan(RateLimit().after(1.0)).for_connection(now=0.0)
+    assert connection.frame("received", "response.done", 0.5) == ()
+    assert connection.frame("received", "response.created", 1.0) == ()
+    assert connection.frame("received", "response.done", 1.5) == (RateLimit(),)
+
+
 def test_after_fires_once_per_connection_however_often_it_may():
     plan = FaultPlan(Lose().after(1.0).on_every_connection(), Reset().after(1.0).times(4))
     for _ in range(2):
