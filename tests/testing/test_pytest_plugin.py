@@ -95,6 +95,64 @@ def test_silent(trunkline_simulator):
     assert "connection 1, step 4 of 4, was never reached: reply(Say" in said
 
 
+def test_what_comes_when_the_test_is_over_still_counts(run):
+    """The first script is at its end; while the second is waited for, one event too many comes for the first."""
+    code = """
+import json, threading
+from contextlib import ExitStack
+from websockets.sync.client import connect
+
+@pytest.fixture
+def clients():
+    with ExitStack() as stack:
+        yield lambda url: stack.enter_context(connect(url + "?model=m", proxy=None))
+
+def test_late(clients, trunkline_simulator):
+    scripts = [ScriptBrain([]), ScriptBrain([expect("session.update")])]
+    one, other = [clients(trunkline_simulator(script).url) for script in scripts]
+    one.recv(timeout=10)
+
+    def say_more():
+        one.send(json.dumps({"type": "response.create"}))
+        while "done" not in one.recv(timeout=10):
+            pass
+        other.send(json.dumps({"type": "session.update", "session": {"type": "realtime"}}))
+
+    threading.Timer(0.2, say_more).start()
+"""
+    said = fails(run(code), passed=1, errors=1)
+    assert "0 never reached" in said
+    assert "after the last of 0 steps" in said
+
+
+def test_events_are_not_watched_any_longer_than_the_test(run):
+    code = """
+class Session:
+    subscribers = []
+
+    def subscribe(self, subscriber):
+        self.subscribers.append(subscriber)
+        return self
+
+    def unsubscribe(self, subscriber):
+        self.subscribers.remove(subscriber)
+        return self
+
+    def get(self, timeout):
+        return None
+
+@pytest.fixture
+def nobody_is_left():
+    yield
+    assert Session.subscribers == []
+
+def test_watching(nobody_is_left, trunkline_events):
+    trunkline_events(Session())
+    assert len(Session.subscribers) == 1
+"""
+    passes(run(code))
+
+
 def test_a_test_that_fails_by_itself_fails_for_that_and_shows_the_mismatch(run):
     code = """
 def test_stuck(trunkline_simulator, trunkline_events, talk):

@@ -76,6 +76,16 @@ def test_an_event_with_other_fields_is_a_mismatch_with_a_line_per_field_and_is_t
     assert run.is_done
 
 
+def test_what_was_not_expected_stays_in_the_history():
+    run = played(TURN, CANCEL, UPDATE, CREATE)
+    run.reply(Conversation([]))
+    assert run.mismatches[1].before == (
+        "response.cancel  response_id='resp_1'  (not expected)",
+        "session.update  session.type='realtime'",
+    )
+    assert run.mismatches[2].before[-1] == "response.create  (not expected)"
+
+
 def test_the_first_event_has_nothing_before_it():
     (mismatch,) = played(TURN, CANCEL).mismatches
     assert str(mismatch).endswith("before it\n    (nothing)")

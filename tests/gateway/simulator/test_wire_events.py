@@ -84,6 +84,19 @@ def test_a_marked_frame_is_not_lost_in_a_run(wire):
     assert max(map(len, text.splitlines())) < 200
 
 
+def test_a_marked_frame_stands_alone_among_others_of_its_kind():
+    log = WireLog()
+    for delta in "aabaa":
+        fields = {"type": "response.output_text.delta", "delta": delta}
+        log.note_frame("received", 1, fields["type"], json.dumps(fields))
+    text = failing(log.received().with_fields(delta="b").never)
+    assert [line.split("<- ")[1] for line in text.splitlines()[2:]] == [
+        "2 x response.output_text.delta",
+        "response.output_text.delta  delta='b'",
+        "2 x response.output_text.delta",
+    ]
+
+
 def test_a_long_wire_is_cut_to_what_is_around_the_marked_frames():
     log = WireLog()
     for number in range(500):
