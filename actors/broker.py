@@ -6,7 +6,7 @@ It holds no session state: a crash of the broker touches no session, and the nex
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,9 @@ from ..supervision import (
     is_clean,
     monitor,
 )
-from .commands import AwaitOpen, Connect
+from .commands import AwaitOpen, Connect, Resume
 from .directory import Directory, SessionEntry
+from .errors import InvalidCommand, UnknownSession
 from .events import SessionClosed
 from .proxies import SessionProxy
 from .recipe import SessionRecipe, new_id
@@ -113,8 +114,10 @@ class BrokerActor(GenServer):
     def on_receive(self, message: Any) -> Any:
         """Dispatch."""
         match message:
-            case Connect():
-                self._connect(message)
+            case Connect(overrides):
+                self._open(new_id("session"), overrides)
+            case Resume(session_id, overrides):
+                self._resume(session_id, overrides)
             case _Started(session_id, answer):
                 self._started(session_id, answer)
             case _Opened(session_id, answer):
@@ -129,17 +132,23 @@ class BrokerActor(GenServer):
 
     # -- connecting
 
-    def _connect(self, message: Connect) -> None:
+    def _resume(self, session_id: str, overrides: Mapping[str, Any]) -> None:
+        if self._directory.get(session_id) is not None:
+            raise InvalidCommand(f"session {session_id!r} is open: use the proxy that connect() gave")
+        if not self._directory.is_known(session_id):
+            raise UnknownSession(session_id)
+        self._open(session_id, overrides)
+
+    def _open(self, session_id: str, overrides: Mapping[str, Any]) -> None:
         if crash_points.armed:
             crash_points.reach("broker.before_connect")
         reply = self._defer_reply()
         try:
-            config = self._recipe.config.replace(**message.overrides)
+            config = self._recipe.config.replace(**overrides)
             tools = runnable_tools(config)
         except (GatewayError, TypeError) as error:
             reply.set_exception(error)  # the caller's mistake, and the caller's alone
             return
-        session_id = new_id("session")
         recipe = self._recipe
         session = SessionRecipe(session_id, recipe.model, recipe.gateway, config, tools, recipe.runner)
         entry = self._directory.add(session_id)
@@ -211,7 +220,10 @@ class BrokerActor(GenServer):
                 "error", "session_crashed", f"the session was given up: {type(reason).__name__}"
             )
             _log.error("session given up", extra={"session_id": session_id})
-        self._directory.forget(session_id, closed)
+        entry = self._directory.forget(session_id, closed)
+        for tool in list(entry.tools.values()) if entry is not None else ():
+            if tool.ref is not None:  # it outlived a crash, and there is no next incarnation
+                self._workers.ask(TerminateChild(tool.ref), block=False)
 
     def _give_up(self, entry: SessionEntry) -> None:
         lost = "the broker crashed while the session was connecting"

@@ -28,6 +28,14 @@ class Connect:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """To a broker: go on with a session whose process ended, from its log. Answered as :class:`Connect` is."""
+
+    session_id: str
+    overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
 class SendText:
     """Say something as the user and ask for a reply. Answered with the item's id as soon as it is accepted."""
 

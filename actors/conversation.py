@@ -7,7 +7,7 @@ Source: the session contract, statements 1 to 8 and 12.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, get_args
 
 import msgspec
@@ -32,6 +32,7 @@ from .events import (
 )
 from .history import HistoryItem, heard_text
 from .ledger import Ledger
+from .memory import OpenBatch
 from .playback import Heard, Playback
 from .reply_gate import ReplyGate
 from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
@@ -98,6 +99,14 @@ class Conversation:
         return self._ledger.usage.read()
 
     # -- the line
+
+    def resume(self, batches: Mapping[str, OpenBatch], at_work: Collection[str]) -> Effects:
+        """Go on with the tool calls that an earlier incarnation began; ``at_work``: those whose workers outlived it."""
+        effects = list(self._batches.restore(batches, at_work))
+        for turn_id in batches:
+            if self._batches.ready(turn_id):
+                effects += self._submit(turn_id)
+        return effects
 
     def line_up(self, line: int) -> Effects:
         """The session is configured on a new line: say what was said before, then ask if somebody waits."""

@@ -43,6 +43,19 @@ class WorkerStarted:
     error: BaseException | None
 
 
+@dataclass(slots=True)
+class ToolAtWork:
+    """A tool that runs for a session: it outlives a crash of the session's actor, and the next incarnation takes it over.
+
+    Attributes:
+        token: cancels it.
+        ref: its worker, once that has started.
+    """
+
+    token: CancelToken
+    ref: pykka.ActorRef[Any] | None = None
+
+
 class Crew:
     """The workers of one incarnation of a session.
 
@@ -52,6 +65,7 @@ class Crew:
         me: the session's incarnation: answers are for it alone.
         session: the session's StableRef: what workers find out is for whichever incarnation is there.
         incarnation: which one this is.
+        tools: the calls at work, by call_id; the table outlives the incarnation.
     """
 
     def __init__(
@@ -61,6 +75,7 @@ class Crew:
         me: pykka.ActorRef[Any],
         session: pykka.ActorRef[Any],
         incarnation: int,
+        tools: dict[str, ToolAtWork],
     ) -> None:
         self._recipe = recipe
         self._supervisor = supervisor
@@ -68,8 +83,10 @@ class Crew:
         self._session = session
         self._incarnation = incarnation
         self._attempt = 0
-        self._tokens: dict[str, CancelToken] = {}
-        self._refs: dict[Tag, pykka.ActorRef[Any]] = {}  # entered in the supervisor's thread
+        self._tools = tools
+        self._lines: dict[
+            Tag, pykka.ActorRef[Any]
+        ] = {}  # this and the refs of tools are entered in the supervisor's thread
         self._dismissed = False
 
     def connect(self, effect: OpenLine) -> None:
@@ -84,47 +101,63 @@ class Crew:
         """Give an attempt up, if it is still at work."""
         self._end(self._tag("line", attempt))
 
+    def adopt(self) -> set[str]:
+        """Take over the tools that outlived an earlier incarnation. Returns their call_ids."""
+        for call_id, tool in list(self._tools.items()):
+            if tool.ref is None or not tool.ref.is_alive():
+                del self._tools[call_id]
+            else:
+                monitor(tool.ref, self._session, self._tag("tool", call_id))
+        return set(self._tools)
+
     def start_tool(self, effect: StartTool) -> None:
         """Start a tool call."""
-        token = self._tokens[effect.call_id] = CancelToken()
+        token = CancelToken()
+        self._tools[effect.call_id] = ToolAtWork(token)
         context = ToolContext(effect.call_id, effect.name, self._recipe.session_id, effect.turn_id, token)
         args = (self._recipe.tools[effect.name], effect.arguments, context, self._session)
         self._start(self._tag("tool", effect.call_id), ToolWorker, args)
 
     def stop_tool(self, effect: StopTool) -> None:
         """Cancel a tool call and end its worker."""
-        token = self._tokens.pop(effect.call_id, None)
-        if token is not None:
-            token.cancel(effect.reason)
-        self._end(self._tag("tool", effect.call_id))
+        tool = self._tools.pop(effect.call_id, None)
+        if tool is not None:
+            tool.token.cancel(effect.reason)
+            self._terminate(tool.ref)
 
     def done(self, call_id: str) -> None:
         """A tool call has its outcome."""
-        self._tokens.pop(call_id, None)
+        self._tools.pop(call_id, None)
 
     def started(self, started: WorkerStarted) -> object | None:
         """The supervisor answered. Returns why there is no worker, None if there is one."""
         tag = started.tag
         if started.ref is None:
             return started.error or "not started"
-        if tag.key == self._attempt if tag.kind == "line" else tag.key in self._tokens:
+        if tag.key == self._attempt if tag.kind == "line" else tag.key in self._tools:
             # By the way its own news takes, and so behind it: the StableRef holds messages until the session's start is known.
             monitor(started.ref, self._session, tag)
         else:
-            self._end(tag)  # it was called off, or is done, before we heard of its start
+            self._terminate(started.ref)  # it was called off, or is done, before we heard of its start
         return None
 
     def down(self, tag: Tag) -> None:
         """A worker ended."""
-        self._refs.pop(tag, None)
+        self._lines.pop(tag, None)
+
+    def leave(self) -> None:
+        """This incarnation crashed: end its connection attempts, hire nobody any more; tools go on for the next one."""
+        self._dismissed = True
+        for tag in list(self._lines):
+            self._end(tag)
 
     def dismiss(self, reason: str) -> None:
         """End everybody, and hire nobody any more; from any thread."""
-        self._dismissed = True
-        for token in list(self._tokens.values()):
-            token.cancel(reason)
-        for tag in list(self._refs):
-            self._end(tag)
+        self.leave()
+        for tool in list(self._tools.values()):
+            tool.token.cancel(reason)
+            self._terminate(tool.ref)
+        self._tools.clear()
 
     def _tag(self, kind: Literal["line", "tool"], key: str | int) -> Tag:
         return Tag(kind, key, self._incarnation)
@@ -147,17 +180,25 @@ class Crew:
     def _answered(self, tag: Tag, answer: Future[Any]) -> None:
         """Note the worker and tell the session; in the supervisor's thread."""
         error = answer.exception()
-        if error is None:
-            self._refs[tag] = answer.get()
+        ref = None if error is not None else answer.get()
+        if ref is not None:
+            self._note(tag, ref)
         # After it was noted: either we see the dismissal, or whoever dismisses sees the worker.
-        if self._dismissed:
-            self._end(tag)
-        cast(self._me, WorkerStarted(tag, self._refs.get(tag), error))
+        if self._dismissed and ref is not None:
+            self._tools.pop(str(tag.key), None)
+            self._lines.pop(tag, None)
+            self._terminate(ref)
+        cast(self._me, WorkerStarted(tag, ref, error))
+
+    def _note(self, tag: Tag, ref: pykka.ActorRef[Any]) -> None:
+        if tag.kind == "line":
+            self._lines[tag] = ref
+        elif (tool := self._tools.get(str(tag.key))) is not None:
+            tool.ref = ref
 
     def _end(self, tag: Tag) -> None:
-        ref = self._refs.pop(tag, None)
-        if ref is not None:
-            self._terminate(ref)
+        self._terminate(self._lines.pop(tag, None))
 
-    def _terminate(self, ref: pykka.ActorRef[Any]) -> None:
-        self._supervisor.ask(TerminateChild(ref), block=False)
+    def _terminate(self, ref: pykka.ActorRef[Any] | None) -> None:
+        if ref is not None:
+            self._supervisor.ask(TerminateChild(ref), block=False)

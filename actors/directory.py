@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..supervision import StableRef
+from .crew import ToolAtWork
 from .events import SessionClosed
-from .session_log import MemorySessionLog, SessionLog
+from .session_log import MemorySessionLogs, SessionLog, SessionLogs
 from .subscribers import Subscribers
 
 
@@ -23,28 +24,35 @@ class SessionEntry:
         ref: the session's StableRef, once its supervisor has started it.
         connected: whether ``connect()`` has handed the session out.
         starts: how many incarnations there were.
+        tools: the calls at work, by call_id.
         failure: what ended it, if something did: whoever still waits for ``connect()`` may ask too late to hear it from the actor.
     """
 
     session_id: str
     subscribers: Subscribers
-    log: SessionLog = field(default_factory=MemorySessionLog)
+    log: SessionLog
     ref: StableRef[Any] | None = None
     connected: bool = False
     starts: int = 0
+    tools: dict[str, ToolAtWork] = field(default_factory=dict[str, ToolAtWork])
     failure: Exception | None = None
 
 
 class Directory:
-    """The sessions of one broker."""
+    """The sessions of one broker.
 
-    def __init__(self) -> None:
+    Args:
+        logs: where their logs are kept.
+    """
+
+    def __init__(self, logs: SessionLogs | None = None) -> None:
+        self._logs = logs or MemorySessionLogs()
         self._lock = threading.Lock()
         self._entries: dict[str, SessionEntry] = {}
 
     def add(self, session_id: str) -> SessionEntry:
         """Make an entry for a new session."""
-        entry = SessionEntry(session_id, Subscribers(session_id))
+        entry = SessionEntry(session_id, Subscribers(session_id), self._logs.open(session_id))
         with self._lock:
             self._entries[session_id] = entry
         return entry
@@ -52,6 +60,10 @@ class Directory:
     def get(self, session_id: str) -> SessionEntry | None:
         """Return a session's entry, None if it is gone."""
         return self._entries.get(session_id)
+
+    def is_known(self, session_id: str) -> bool:
+        """Whether there is a log of a session of this id that ended with its process."""
+        return session_id in self._logs.sessions()
 
     def entries(self) -> list[SessionEntry]:
         """Return all entries, oldest first."""

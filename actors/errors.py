@@ -70,3 +70,21 @@ class LineDown(SessionError):
 
     def __init__(self, command: str) -> None:
         super().__init__(f"{command}: the line is down and the command cannot be held", code="line_down")
+
+
+class UnknownSession(SessionError):
+    """The session log knows no session of this id. The caller's fault: see `SqliteSessionLog.sessions()`."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"there is nothing to resume of a session {session_id!r}", code="unknown_session")
+        self.session_id = session_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.session_id,))
+
+
+class SessionLogError(SessionError):
+    """The session log cannot be read or written: see to its file and its disk. A session that cannot write it crashes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="session_log_failed")

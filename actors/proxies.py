@@ -176,6 +176,19 @@ class BrokerProxy(StableProxy[Any]):
         """
         return self._ask(cmd.Connect(overrides))
 
+    def resume(self, session_id: str, **overrides: Any) -> Future[SessionProxy]:
+        """Go on with a session of a process that died, from the broker's durable log: see `SqliteSessionLog`.
+
+        The conversation is told again to the provider; who was left unanswered is answered; a tool whose output was recorded
+        does not run again. The session has this broker's Config, with `overrides`, and the instructions it had last.
+        The future is as that of `connect`; besides:
+
+        Raises:
+            UnknownSession: the log knows no such session. The caller's fault, as is
+            InvalidCommand: the session is open in this broker.
+        """
+        return self._ask(cmd.Resume(session_id, overrides))
+
     def stop(self) -> Future[None]:
         """End all sessions and the whole tree, in order. Idempotent; the future is done when nothing is left."""
         in_callback = any(entry.subscribers.called_here() for entry in self._directory.entries())

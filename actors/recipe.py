@@ -42,7 +42,7 @@ def build_core(
     """Put a session's pure parts together."""
     config = recipe.config
     gate = ReplyGate(new_id, config.response_timeout_s, vad_replies=config.vad_creates_response)
-    gate.restore(memory.open_asks)
+    gate.restore(memory.open_asks, memory.carried)
     timeouts_s = {name: tool_timeout_s(tool, config.tool_timeout_s) for name, tool in recipe.tools.items()}
     batches = ToolBatches(
         recipe.runner,

@@ -10,7 +10,7 @@ Source: the session contract, statements 1, 7 and 8; protocol reference A.8 ("on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -19,7 +19,7 @@ from ..gateway.client_events import ResponseCreate, ResponseParams
 from ..gateway.wire_types import Response
 from .effects import Effect, Effects, Record, Send, StartTimer, StopTimer
 from .events import Error
-from .session_log import ReplyAsked, ReplySettled
+from .session_log import AsksCarried, ReplyAsked, ReplySettled
 
 TIMER = "reply"
 _REMEMBERED = 16  # creates that timed out
@@ -72,9 +72,10 @@ class ReplyGate:
         self._armed = False
         self._up = False
 
-    def restore(self, open_asks: tuple[str, ...]) -> None:
-        """Take over the asks that an earlier incarnation left open."""
+    def restore(self, open_asks: tuple[str, ...], carried: Mapping[str, tuple[str, ...]]) -> None:
+        """Take over the asks that an earlier incarnation left open, and those that wait for the outputs of tools."""
         self._asks = dict.fromkeys(open_asks, False)
+        self._carried = {turn_id: set(asks) for turn_id, asks in carried.items()}
 
     # -- asks
 
@@ -147,7 +148,7 @@ class ReplyGate:
         for ask in active.covers:
             self._asks.pop(ask, None)
         self._carried[response_id] = active.covers
-        return ()
+        return [Record(AsksCarried(response_id, tuple(sorted(active.covers))))] if active.covers else ()
 
     def rejected(self, event_id: str | None, code: str | None) -> tuple[bool, Effects]:
         """The server refused an event of ours. Returns whether that is dealt with (else it is news), and effects."""

@@ -49,7 +49,7 @@ from .effects import (
     StopTimer,
     StopTool,
 )
-from .errors import SessionGone
+from .errors import SessionGone, SessionLogError
 from .events import Error, SessionClosed, SessionOpened
 from .line import Line, LineService
 from .memory import recall
@@ -102,7 +102,7 @@ class SessionActor(GenServer):
         restarts = entry.starts
         self._incarnation = entry.starts = restarts + 1
         crew = self._crew = Crew(
-            self._recipe, self._workers, self.actor_ref, self._stable_ref, self._incarnation
+            self._recipe, self._workers, self.actor_ref, self._stable_ref, self._incarnation, entry.tools
         )
         self._began = True
         self._core = build_core(self._recipe, recall(entry.log.read()), restarts)
@@ -126,12 +126,15 @@ class SessionActor(GenServer):
             Finish: self._note_finish,
         }
         _log.info("session started", extra={"session_id": self._recipe.session_id})
-        self._perform(self._core.start(self._now()))
+        self._perform(self._core.start(self._now(), crew.adopt()))
 
     def terminate(self, reason: ExitReason) -> None:
         """Let everything go. After a clean end the subscribers hear of it; after a crash they wait for the next incarnation."""
         if self._began:
-            self._crew.dismiss("session_closed")
+            if is_clean(reason):
+                self._crew.dismiss("session_closed")
+            else:
+                self._crew.leave()
         if self._line is not None:
             self._line.drop(goodbye_s=self._goodbye_s() if is_clean(reason) else 0.0)
         if is_clean(reason):
@@ -344,7 +347,11 @@ class SessionActor(GenServer):
 
     def _record(self, effect: Record) -> None:
         if self._entry.starts == self._incarnation:  # what a zombie finds out is not written down
-            self._entry.log.append(effect.entry)
+            try:
+                self._entry.log.append(effect.entry)
+            except SessionLogError as error:
+                # What cannot be written down was not accepted, and what is known here is more than what is written: start anew.
+                raise Exit(error) from error
             if crash_points.armed:
                 crash_points.reach("session.after_accept")
 

@@ -9,7 +9,7 @@ Source: the session contract, statements 8 and 11 to 13; DESIGN sections 1, 2 an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Any, assert_never
 
 from ..gateway import codes
@@ -26,7 +26,6 @@ from ..gateway.errors import (
 from ..gateway.items import user_text
 from ..gateway.server_events import ServerEvent
 from ..gateway.wire_types import ErrorDetail, SessionInfo
-from .audio_input import AudioInput
 from .commands import (
     AwaitOpen,
     ClearAudio,
@@ -57,6 +56,7 @@ from .effects import (
     StopTimer,
 )
 from .events import Error, RateLimited, SessionOpened, SessionUpdated
+from .input_buffer import InputBuffer
 from .instruction_updates import InstructionUpdates
 from .line_state import OPEN_TIMER, LineState, Phase
 from .memory import Memory
@@ -100,13 +100,15 @@ class SessionCore:
         self._new_id = new_id
         self._restarts = restarts
         self._confirmed = memory.confirmed
+        self._may_retry = memory.confirmed and restarts > 0
+        self._open_batches = memory.batches
         self._lines = LineState(config.connect_timeout_s)
         self._created: SessionInfo | None = None
         self._greeting_id = ""
         self._refusal: ErrorDetail | None = None
         self._updates = InstructionUpdates(dialect, new_id)
         self._waiting_for_open: list[int] = []
-        self._audio = AudioInput(48 if config.input_audio_format == "pcm16" else 8, new_id)
+        self._audio = InputBuffer(48 if config.input_audio_format == "pcm16" else 8, new_id)
         self._handlers: dict[type[Any], Callable[[Any, float], Effects]] = {
             **conversation.handlers(),
             wire.SessionCreated: self._session_created,
@@ -127,9 +129,9 @@ class SessionCore:
 
     # -- inputs
 
-    def start(self, now: float) -> Effects:
-        """The actor started: open a line."""
-        return self._lines.open(now)
+    def start(self, now: float, at_work: Collection[str] = ()) -> Effects:
+        """The actor started: open a line. ``at_work``: the calls whose workers outlived an earlier incarnation."""
+        return [*self._conversation.resume(self._open_batches, at_work), *self._lines.open(now)]
 
     def receive(self, event: ServerEvent, now: float) -> Effects:
         """The server said something."""
@@ -238,7 +240,7 @@ class SessionCore:
         if isinstance(error, LineClosed) and error.close_code == 1000:
             return [*effects, *self._finish(Finish("server", "1000", error.reason or None, error))]
         recoverable = isinstance(error, GatewayError) and error.recoverable
-        retry = self._lines.retry(now) if recoverable and self._confirmed else None
+        retry = self._lines.retry(now) if recoverable and self._may_retry else None
         code = (error.code if isinstance(error, GatewayError) else None) or codes.CONNECTION_LOST
         if retry is None:
             ended = Error(code, str(error), recoverable=False)
@@ -278,7 +280,7 @@ class SessionCore:
         created = self._created or updated
         self._lines.phase = Phase.UP
         self._audio.line_up()
-        resumed, self._confirmed = self._confirmed, True
+        resumed, self._confirmed, self._may_retry = self._confirmed, True, True
         if not resumed:
             self._lines.works()
         opened = SessionOpened(self._session_id, created.id or None, created.model, created.expires_at)
@@ -328,7 +330,7 @@ class SessionCore:
     # -- waiting
 
     def _await_open(self, token: int | None) -> Effects:
-        if self._confirmed:
+        if self._lines.phase is Phase.UP:
             return _resolve(token, True)
         if token is not None:
             self._waiting_for_open.append(token)

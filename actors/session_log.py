@@ -70,6 +70,40 @@ class ReplySettled(_Entry, frozen=True, tag=True):
     ask_ids: tuple[str, ...]
 
 
+class AsksCarried(_Entry, frozen=True, tag=True):
+    """These asks wait for the outputs of the tools that this turn called."""
+
+    turn_id: str
+    ask_ids: tuple[str, ...]
+
+
+class CallsBegan(_Entry, frozen=True, tag=True):
+    """The model completed these calls (items of type ``function_call``, in its order); an output is due for each."""
+
+    turn_id: str
+    calls: tuple[Item, ...]
+
+
+class CallSettled(_Entry, frozen=True, tag=True):
+    """There is an output for this call: its tool is not to run again."""
+
+    turn_id: str
+    call_id: str
+    output: str
+
+
+class CallsInterrupted(_Entry, frozen=True, tag=True):
+    """The turn was cut off while its tools were at work, and their outputs are submitted all the same."""
+
+    turn_id: str
+
+
+class CallsEnded(_Entry, frozen=True, tag=True):
+    """The outputs of this turn's calls are in the conversation, or were dropped."""
+
+    turn_id: str
+
+
 class SessionConfirmed(_Entry, frozen=True, tag=True):
     """The provider confirmed the session once, with these instructions."""
 
@@ -96,6 +130,11 @@ Entry: TypeAlias = (
     | Transcribed
     | ReplyAsked
     | ReplySettled
+    | AsksCarried
+    | CallsBegan
+    | CallSettled
+    | CallsInterrupted
+    | CallsEnded
     | SessionConfirmed
     | TokensUsed
     | TranscriptionUsed
@@ -114,8 +153,32 @@ class SessionLog(Protocol):
         ...
 
 
+class SessionLogs(Protocol):
+    """Where the logs of a broker's sessions are kept."""
+
+    def open(self, session_id: str, /) -> SessionLog:
+        """Return the log of one session, new or not."""
+        ...
+
+    def sessions(self) -> Sequence[str]:
+        """Return the ids of the sessions that could be resumed."""
+        ...
+
+
+class MemorySessionLogs:
+    """The default: nothing outlives a session, so there is nothing to resume."""
+
+    def open(self, session_id: str, /) -> SessionLog:
+        """Return a new log."""
+        return MemorySessionLog()
+
+    def sessions(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
+
+
 class MemorySessionLog:
-    """The default: a list. It lives as long as the process."""
+    """A list. It lives as long as its session."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []

@@ -17,13 +17,15 @@ from ..gateway.items import function_call, function_call_output
 from ..gateway.wire_types import Item
 from .effects import Effect, Effects, Record, Send, StartTimer, StartTool, StopTimer, StopTool
 from .events import Error, ToolBatchSubmitted, ToolCallCompleted, ToolCallDispatched, ToolCallFailed
-from .session_log import ItemRecorded
+from .memory import OpenBatch
+from .session_log import CallsBegan, CallsEnded, CallSettled, CallsInterrupted, ItemRecorded
 from .tool_arguments import parse_arguments
 from .tool_errors import ToolArgumentsError
 from .tool_outcome import ToolOutcome
 from .tool_runner import ToolRunner
 from .turns import CallDraft
 
+_NO_LINE = -1  # what an earlier incarnation began came from a line that is gone
 ITEM_EVENT = "event_"  # the event id of an item's creation is this and the item's id
 Policy: TypeAlias = Literal["drop", "submit_completed_only", "submit"]
 
@@ -85,16 +87,35 @@ class ToolBatches:
         policy but ``submit`` they are answered without being run.
         """
         calls = [_Call(draft) for draft in sorted(drafts, key=lambda draft: draft.output_index)]
-        batch = _Batch(turn_id, line, calls, interrupted)
-        self._batches[turn_id] = batch
-        effects: list[Effect] = []
+        batch = self._open(_Batch(turn_id, line, calls, interrupted))
+        items = [
+            function_call(one.draft.call_id, one.draft.name, one.draft.arguments, item_id=one.draft.item_id)
+            for one in calls
+        ]
+        effects: list[Effect] = [Record(CallsBegan(turn_id, tuple(items)))]
         for call in calls:
-            self._calls[call.draft.call_id] = (batch, call)
             refusal = self._check(call)
             if interrupted and self._policy != "submit":
                 refusal = ToolOutcome.failed(call.draft.call_id, call.draft.name, "cancelled")
             if refusal is not None:
                 effects += self._settle(batch, call, refusal)
+        return [*effects, *self._admit()]
+
+    def restore(self, memory: Mapping[str, OpenBatch], at_work: Collection[str]) -> Effects:
+        """Go on with what an earlier incarnation began: what has its output is not run again, nor what is ``at_work``."""
+        effects: list[Effect] = []
+        for turn_id, remembered in memory.items():
+            calls = [_Call(_draft(item, index)) for index, item in enumerate(remembered.calls)]
+            batch = self._open(_Batch(turn_id, _NO_LINE, calls, remembered.interrupted))
+            for call in calls:
+                draft = call.draft
+                output = remembered.outputs.get(draft.call_id)
+                if output is not None:
+                    call.outcome = ToolOutcome(draft.call_id, draft.name, output, ok=True)
+                elif (refusal := self._check(call)) is not None:
+                    effects += self._settle(batch, call, refusal)
+                elif draft.call_id in at_work:
+                    effects += self._run(call)
         return [*effects, *self._admit()]
 
     def finished(self, outcome: ToolOutcome) -> tuple[str | None, Effects]:
@@ -143,7 +164,10 @@ class ToolBatches:
             # On another line than the one the call came from, the provider has never seen the call.
             known = batch.line == line
             effects += [Send(create_item(item)) for item in (pair[1:] if known else pair)]
-        effects.append(ToolBatchSubmitted(turn_id, tuple(call.draft.call_id for call in batch.calls)))
+        effects += [
+            Record(CallsEnded(turn_id)),
+            ToolBatchSubmitted(turn_id, tuple(call.draft.call_id for call in batch.calls)),
+        ]
         return last, effects
 
     def interrupt(self, turn_id: str) -> tuple[bool, Effects]:
@@ -152,9 +176,10 @@ class ToolBatches:
         if batch is None or batch.interrupted:
             return False, ()
         batch.interrupted = True
+        noted = Record(CallsInterrupted(turn_id))
         if self._policy == "submit":
-            return True, ()
-        effects: list[Effect] = []
+            return True, [noted]
+        effects: list[Effect] = [noted]
         for call in batch.calls:
             if call.outcome is None:
                 effects += self._cancel(batch, call, "interrupted")
@@ -162,8 +187,7 @@ class ToolBatches:
             return True, [*effects, *self._admit()]
         if self._settle_dropped:
             return True, [*self._replace_outputs(batch), *effects, *self._admit()]
-        self._forget(batch)
-        return False, [*effects, *self._admit()]
+        return False, [*effects, *self._forget(batch), *self._admit()]
 
     def drop_all(self, reason: str) -> Effects:
         """Stop everything: the line is gone, and what the model asked for with it."""
@@ -172,7 +196,7 @@ class ToolBatches:
             for call in batch.calls:
                 if call.outcome is None:
                     effects += self._cancel(batch, call, reason)
-            self._forget(batch)
+            effects += self._forget(batch)
         return effects
 
     # -- steps
@@ -195,16 +219,18 @@ class ToolBatches:
         admitted, effects = self._choose(waiting, running)
         for call_id in admitted:
             batch, call = self._calls[call_id]
-            call.running = True
             draft = call.draft
             effects += [
                 ToolCallDispatched(batch.turn_id, call_id, draft.name, call.args, draft.item_id),
                 StartTool(batch.turn_id, call_id, draft.name, draft.arguments),
+                *self._run(call),
             ]
-            timeout_s = self._timeouts_s[draft.name]
-            if timeout_s is not None:
-                effects.append(StartTimer(("tool", call_id), timeout_s))
         return effects
+
+    def _run(self, call: _Call) -> list[Effect]:
+        call.running = True
+        timeout_s = self._timeouts_s[call.draft.name]
+        return [] if timeout_s is None else [StartTimer(("tool", call.draft.call_id), timeout_s)]
 
     def _choose(self, waiting: list[str], running: int) -> tuple[list[str], list[Effect]]:
         """Ask the runner; one that fails, or would have everybody wait for ever, is overruled and reported."""
@@ -225,7 +251,9 @@ class ToolBatches:
     def _settle(self, batch: _Batch, call: _Call, outcome: ToolOutcome) -> list[Effect]:
         draft, was_running = call.draft, call.running
         call.outcome, call.running = outcome, False
-        effects: list[Effect] = [StopTimer(("tool", draft.call_id))] if was_running else []
+        effects: list[Effect] = [Record(CallSettled(batch.turn_id, draft.call_id, outcome.output))]
+        if was_running:
+            effects.append(StopTimer(("tool", draft.call_id)))
         if outcome.error is None:
             done = ToolCallCompleted(batch.turn_id, draft.call_id, draft.name, outcome.result, draft.item_id)
             return [*effects, done]
@@ -240,19 +268,40 @@ class ToolBatches:
 
     def _replace_outputs(self, batch: _Batch) -> list[Effect]:
         """Under ``drop`` with ``settle_dropped_calls``, even finished calls are answered with "cancelled"."""
+        effects: list[Effect] = []
         for call in batch.calls:
             if call.outcome is not None:
                 call.outcome = ToolOutcome.failed(call.draft.call_id, call.draft.name, "cancelled")
-        return []
+                effects.append(Record(CallSettled(batch.turn_id, call.draft.call_id, call.outcome.output)))
+        return effects
 
     @staticmethod
     def _complete(batch: _Batch) -> str | None:
         return batch.turn_id if all(call.outcome is not None for call in batch.calls) else None
 
-    def _forget(self, batch: _Batch) -> None:
+    def _open(self, batch: _Batch) -> _Batch:
+        self._batches[batch.turn_id] = batch
+        for call in batch.calls:
+            self._calls[call.draft.call_id] = (batch, call)
+        return batch
+
+    def _forget(self, batch: _Batch) -> list[Effect]:
         del self._batches[batch.turn_id]
         for call in batch.calls:
             self._calls.pop(call.draft.call_id, None)
+        return [Record(CallsEnded(batch.turn_id))]
+
+
+def _draft(item: Item, index: int) -> CallDraft:
+    return CallDraft(
+        item.call_id or "",
+        item.name or "",
+        item.id,
+        index,
+        item.arguments or "",
+        announced=True,
+        completed=True,
+    )
 
 
 def create_item(item: Item) -> ConversationItemCreate:

@@ -32,6 +32,7 @@ from .broker import BrokerActor, BrokerRecipe, runnable_tools
 from .directory import Directory
 from .events import SessionClosed
 from .proxies import BrokerProxy
+from .session_log import SessionLogs
 from .tool_runner import ParallelToolRunner, ToolRunner
 
 START_TIMEOUT_S = 10.0
@@ -84,6 +85,7 @@ class Broker:
         gateway: Gateway | None = None,
         config: Config | None = None,
         tool_runner: ToolRunner | None = None,
+        session_log: SessionLogs | None = None,
     ) -> BrokerProxy:
         """Start a broker.
 
@@ -92,6 +94,8 @@ class Broker:
             gateway: the provider; :class:`OpenAIGateway` with the key of ``OPENAI_API_KEY`` by default.
             config: what a session is configured with; ``connect`` may override it.
             tool_runner: how many tool calls of a session run at once; four by default.
+            session_log: where the logs of sessions are kept: in memory by default; with a :class:`SqliteSessionLog` they
+                outlive the process, and ``resume`` goes on from them. It is the caller's to close, after ``stop``.
 
         Returns:
             The broker's proxy; ``with`` it, or call its ``stop()``.
@@ -105,7 +109,7 @@ class Broker:
         config = Config() if config is None else config
         runnable_tools(config)
         recipe = BrokerRecipe(model, gateway or OpenAIGateway(), config, tool_runner or ParallelToolRunner())
-        directory = Directory()
+        directory = Directory(session_log)
         root = Trunkline.start(_children(recipe, directory), directory=directory, name="trunkline")
         broker: StableRef[Any] = call(root, WhichChild("broker"), START_TIMEOUT_S).stable_ref
         return BrokerProxy(broker, root, directory)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         LineDown,
         SessionError,
         SessionGone,
+        SessionLogError,
+        UnknownSession,
         WaitingForOneself,
     )
     from .actors.event_stream import EventStream, StreamEnded, StreamTimeout
@@ -44,12 +46,15 @@ if TYPE_CHECKING:
         UserTranscript,
         UserTranscriptDelta,
     )
+    from .actors.history import HistoryItem
     from .actors.proxies import BrokerProxy, SessionProxy
+    from .actors.sqlite_session_log import SqliteSessionLog
     from .actors.tool import Tool, tool
     from .actors.tool_context import ToolContext
     from .actors.tool_errors import ToolDefinitionError, ToolError
     from .actors.tool_runner import ParallelToolRunner, SerialToolRunner, ToolRunner
     from .actors.tree import Broker
+    from .actors.usage import SessionUsage
     from .gateway.config import Config
     from .gateway.errors import (
         ConfigError,
@@ -86,6 +91,7 @@ __all__ = [
     "EventStream",
     "GatewayError",
     "HandshakeRefused",
+    "HistoryItem",
     "Interrupted",
     "InvalidCommand",
     "LineDown",
@@ -101,9 +107,12 @@ __all__ = [
     "SessionClosed",
     "SessionError",
     "SessionGone",
+    "SessionLogError",
     "SessionOpened",
     "SessionProxy",
     "SessionUpdated",
+    "SessionUsage",
+    "SqliteSessionLog",
     "StreamEnded",
     "StreamTimeout",
     "Tool",
@@ -118,6 +127,7 @@ __all__ = [
     "ToolDescriptor",
     "ToolError",
     "ToolRunner",
+    "UnknownSession",
     "Unreachable",
     "UserSpeechStarted",
     "UserSpeechStopped",
@@ -143,6 +153,8 @@ if not TYPE_CHECKING:  # type checkers see the names above and no others
             "LineDown",
             "SessionError",
             "SessionGone",
+            "SessionLogError",
+            "UnknownSession",
             "WaitingForOneself",
         ),
         "actors.event_stream": (
@@ -176,10 +188,12 @@ if not TYPE_CHECKING:  # type checkers see the names above and no others
             "UserTranscript",
             "UserTranscriptDelta",
         ),
+        "actors.history": ("HistoryItem",),
         "actors.proxies": (
             "BrokerProxy",
             "SessionProxy",
         ),
+        "actors.sqlite_session_log": ("SqliteSessionLog",),
         "actors.tool": (
             "Tool",
             "tool",
@@ -195,6 +209,7 @@ if not TYPE_CHECKING:  # type checkers see the names above and no others
             "ToolRunner",
         ),
         "actors.tree": ("Broker",),
+        "actors.usage": ("SessionUsage",),
         "gateway.config": ("Config",),
         "gateway.errors": (
             "ConfigError",

@@ -25,7 +25,12 @@ class CoreDriver:
     """Feeds a session core and sorts what comes out: ``wire`` (dicts), ``seen`` (events), ``effects`` (everything)."""
 
     def __init__(
-        self, config: Config, runner: Any = None, log: list[Entry] | None = None, restarts: int = 0
+        self,
+        config: Config,
+        runner: Any = None,
+        log: list[Entry] | None = None,
+        restarts: int = 0,
+        at_work: Any = (),
     ) -> None:
         self._numbers = itertools.count(1)
         self.log: list[Entry] = [] if log is None else log
@@ -41,7 +46,7 @@ class CoreDriver:
         self.resolved: dict[int, Any] = {}
         self.rejected: dict[int, Exception] = {}
         self._tokens = itertools.count(1)
-        self.take(self.core.start(self.now))
+        self.take(self.core.start(self.now, at_work))
 
     def new_id(self, prefix: str) -> str:
         return f"{prefix}_{next(self._numbers)}"
@@ -154,9 +159,16 @@ def drive() -> Any:
     """Make a core with an open line; ``opened=False`` for one that is still connecting."""
 
     def make(
-        *, opened: bool = True, runner: Any = None, log: Any = None, restarts: int = 0, **config: Any
+        *,
+        opened: bool = True,
+        runner: Any = None,
+        log: Any = None,
+        restarts: int = 0,
+        at_work: Any = (),
+        **config: Any,
     ) -> CoreDriver:
-        driver = CoreDriver(Config(**{**TEXT, "tools": [as_tool(look)], **config}), runner, log, restarts)
+        settings = Config(**{**TEXT, "tools": [as_tool(look)], **config})
+        driver = CoreDriver(settings, runner, log, restarts, at_work)
         if opened:
             driver.open()
             driver.clear()

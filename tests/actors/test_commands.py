@@ -17,6 +17,7 @@ from trunkline.actors.events import SessionClosed
 MESSAGES = [
     cmd.Connect(),
     cmd.Connect({"voice": "marin", "modalities": ["text"]}),
+    cmd.Resume("session_1", {"voice": "marin"}),
     cmd.SendText("h\u00e9llo \U0001f600"),
     cmd.SendAudio(b"\x00\x01" * 10),
     cmd.CommitAudio(),

@@ -90,8 +90,9 @@ class Rig:
         self.session = call(self.supervisor, StartChild(ChildSpec("session", Session, (self.told, takes))))
         tools = {tool.__name__: as_tool(tool) for tool in (self.quick, self.slow, self.exits)}
         recipe = SessionRecipe("s", "m", self.gateway, Config(), tools, ParallelToolRunner())
+        self.at_work: dict[str, Any] = {}
         self.crew = Crew(
-            recipe, self.supervisor, self.session._incarnation, self.session, incarnation=INCARNATION
+            recipe, self.supervisor, self.session._incarnation, self.session, INCARNATION, self.at_work
         )
 
     def quick(self) -> str:

@@ -15,6 +15,8 @@ from trunkline.actors.errors import (
     LineDown,
     SessionError,
     SessionGone,
+    SessionLogError,
+    UnknownSession,
     WaitingForOneself,
 )
 from trunkline.actors.event_stream import StreamEnded, StreamTimeout
@@ -26,6 +28,8 @@ ERRORS = [
     InvalidCommand("send_text takes a str"),
     SessionGone(),
     SessionGone("gone"),
+    UnknownSession("session_1"),
+    SessionLogError("the disk is full"),
     WaitingForOneself(),
     CommandTimeout("update_instructions", 5.0),
     LineDown("commit_audio"),

@@ -18,7 +18,7 @@ MIN_COMMIT_MS = 100
 """The provider takes no less. Source: protocol reference A.8, commit."""
 
 
-class AudioInput:
+class InputBuffer:
     """What lies in the provider's input buffer.
 
     Args:

@@ -1,0 +1,144 @@
+"""The next incarnation goes on with the tools of the last: nothing runs twice that has its output, nothing is left unanswered."""
+
+from __future__ import annotations
+
+import pytest
+
+from trunkline.actors.commands import Interrupt, SendText
+
+CALLS = ("c0", "c1", "c2")
+
+
+def begin(drive, **config):
+    """A turn with three calls at work, asked for by the user."""
+    core = drive(**config)
+    core.say(SendText("hi"))
+    core.begin("r1")
+    for index, call in enumerate(CALLS):
+        core.call(call, index=index)
+    core.done("r1")
+    return core
+
+
+def next_one(drive, core, *, at_work=(), opened=True, **config):
+    second = drive(opened=False, log=core.log, restarts=1, at_work=at_work, **config)
+    if opened:
+        second.open()
+    return second
+
+
+def test_calls_without_output_run_again_and_those_with_one_do_not(drive):
+    core = begin(drive)
+    core.finish("c1", "ONE")
+    second = next_one(drive, core)
+    assert second.started() == ["c0", "c2"]
+    second.finish("c2", "TWO")
+    second.finish("c0", "ZERO")
+    assert second.outputs() == [("c0", "ZERO"), ("c1", "ONE"), ("c2", "TWO")]
+
+
+def test_tools_that_outlived_the_crash_are_not_started_again(drive):
+    second = next_one(drive, begin(drive), at_work=CALLS)
+    assert second.started() == []
+    for call in CALLS:
+        second.finish(call, call.upper())
+    assert second.outputs() == [("c0", "C0"), ("c1", "C1"), ("c2", "C2")]
+
+
+def test_a_new_line_hears_the_calls_with_their_outputs(drive):
+    second = next_one(drive, begin(drive), at_work=CALLS)
+    second.clear()
+    for call in CALLS:
+        second.finish(call)
+    items = [f["item"]["type"] for f in second.wire if f["type"] == "conversation.item.create"]
+    assert items == ["function_call", "function_call_output"] * 3
+
+
+def test_the_user_is_answered_once_when_the_outputs_are_there_and_not_before(drive):
+    second = next_one(drive, begin(drive), at_work=CALLS)
+    assert "response.create" not in second.types()
+    for call in CALLS:
+        second.finish(call)
+    assert second.types().count("response.create") == 1
+    second.begin("r2")
+    second.server("response.output_text.done", response_id="r2", item_id="i9", text="done")
+    second.done("r2")
+    third = next_one(drive, second)
+    assert "response.create" not in third.types()
+    assert third.started() == []
+
+
+def test_outputs_that_were_all_there_are_submitted_at_once(drive):
+    core = begin(drive)
+    lost = core.log[:]
+    for call in CALLS:
+        core.finish(call)
+    settled = [entry for entry in core.log if type(entry).__name__ == "CallSettled"]
+    core.log[:] = [*lost, *settled]  # it crashed before it could submit them
+    second = next_one(drive, core)
+    assert second.started() == []
+    assert [call for call, _ in second.outputs()] == list(CALLS)
+    assert second.types().count("response.create") == 1
+
+
+def test_outputs_that_come_while_the_line_is_down_go_with_the_next_one(drive):
+    second = next_one(drive, begin(drive), at_work=CALLS, opened=False)
+    for call in CALLS:
+        second.finish(call, call.upper())
+    assert second.outputs() == []
+    second.open()
+    assert second.outputs() == [("c0", "C0"), ("c1", "C1"), ("c2", "C2")]
+    assert second.types().count("response.create") == 1
+
+
+def test_calls_that_were_dropped_stay_dropped(drive):
+    core = begin(drive, on_interrupt="drop")
+    core.say(Interrupt())
+    second = next_one(drive, core)
+    assert (second.started(), second.outputs()) == ([], [])
+    assert "response.create" not in second.types()
+
+
+@pytest.mark.parametrize("policy", ["submit", "submit_completed_only"])
+def test_an_interrupted_batch_is_submitted_by_its_policy_and_by_nobody_twice(drive, policy):
+    core = begin(drive, on_interrupt=policy)
+    core.finish("c0", "ZERO")
+    core.say(Interrupt())
+    second = next_one(drive, core, on_interrupt=policy)
+    for call in second.started():
+        second.finish(call, "LATE")
+    outputs = [*core.outputs(), *(one for one in second.outputs() if one not in core.outputs())]
+    assert [call for call, _ in outputs] == list(CALLS)
+    assert ("c0", "ZERO") in outputs
+
+
+def test_a_tool_that_is_not_offered_any_more_is_answered_all_the_same(drive):
+    core = begin(drive)
+    second = next_one(drive, core, tools=[])
+    assert [call for call, _ in second.outputs()] == list(CALLS)
+    assert all("unknown_tool" in output for _, output in second.outputs())
+
+
+def test_every_crash_point_of_a_turn_with_tools_ends_with_each_output_once_and_one_answer(drive):
+    """Cut the log after every entry: whatever was written, the next incarnation brings the turn to its end."""
+    whole = begin(drive)
+    for call in CALLS:
+        whole.finish(call)
+    whole.begin("r2")
+    whole.server("response.output_text.done", response_id="r2", item_id="i9", text="done")
+    whole.done("r2")
+    entries = whole.log[:]
+    asked = next(n for n, entry in enumerate(entries) if type(entry).__name__ == "ReplyAsked")
+    for cut in range(asked + 1, len(entries) + 1):
+        core = drive(opened=False, log=entries[:cut], restarts=1)
+        core.open()
+        for call in core.started():
+            core.finish(call)
+        calls = [call for call, _ in core.outputs()]
+        assert len(calls) == len(set(calls)), cut
+        n_asked = core.types().count("response.create")
+        answered = type(entries[cut - 1]).__name__ == "ReplySettled" and cut == len(entries)
+        history_answers = any(
+            type(entry).__name__ == "ItemRecorded" and entry.item.id == "i9" for entry in entries[:cut]
+        )
+        assert n_asked == (0 if answered or history_answers else 1), cut
