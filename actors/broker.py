@@ -137,9 +137,9 @@ class BrokerActor(GenServer):
             raise InvalidCommand(f"session {session_id!r} is open: use the proxy that connect() gave")
         if not self._directory.is_known(session_id):
             raise UnknownSession(session_id)
-        self._open(session_id, overrides)
+        self._open(session_id, overrides, resumed=True)
 
-    def _open(self, session_id: str, overrides: Mapping[str, Any]) -> None:
+    def _open(self, session_id: str, overrides: Mapping[str, Any], *, resumed: bool = False) -> None:
         if crash_points.armed:
             crash_points.reach("broker.before_connect")
         reply = self._defer_reply()
@@ -152,6 +152,8 @@ class BrokerActor(GenServer):
         recipe = self._recipe
         session = SessionRecipe(session_id, recipe.model, recipe.gateway, config, tools, recipe.runner)
         entry = self._directory.add(session_id)
+        if resumed:
+            entry.subscribers.keep_for_the_first()
         self._connecting[session_id] = reply
         spec = ChildSpec(
             session_id,

@@ -95,6 +95,7 @@ class Subscribers:
         self._opened: SessionOpened | None = None
         self._closed: SessionClosed | None = None
         self._publisher: Publisher | None = None
+        self._early: EventStream | None = None
         self._thread: threading.Thread | None = None  # where callbacks are called: the session's
         self._to_call: deque[_CallbackSink] = (
             deque()
@@ -116,20 +117,45 @@ class Subscribers:
         """Return whether this is the thread in which callbacks are called."""
         return threading.current_thread() is self._thread
 
+    def keep_for_the_first(self) -> None:
+        """Keep what happens for the first subscriber: a session that is resumed goes on before anybody can listen."""
+        self._early = self._new_stream()
+
     def stream(self) -> EventStream:
         """Return a new stream that begins with ``session_opened``; after the end it holds just the end."""
+        return self._take_early() or self._new_stream()
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Deliver from now on, ``session_opened`` first. A subscriber that is there already is not added again.
+
+        In the session's thread, and so between two events.
+        """
+        if any(sink.subscriber == subscriber for sink in self._sinks):
+            return
+        if isinstance(subscriber, pykka.ActorRef):
+            sink: _Sink = _ActorSink(subscriber, self._session_id)
+        else:
+            sink = _CallbackSink(subscriber)
+        early = self._take_early()
+        if early is None:
+            self._add(sink)
+            return
+        missed = [early.get(0.0) for _ in range(early.backlog)]
+        early.close()
+        with self._lock:
+            self._put(sink)
+        for event in missed:
+            self._guard(sink, sink.deliver, event)
+
+    def _new_stream(self) -> EventStream:
         stream = EventStream(lambda: self.remove(stream))
         self._add(_Sink(stream, stream.put))
         return stream
 
-    def add(self, subscriber: Subscriber) -> None:
-        """Deliver from now on, ``session_opened`` first. A subscriber that is there already is not added again."""
-        if any(sink.subscriber == subscriber for sink in self._sinks):
-            return
-        if isinstance(subscriber, pykka.ActorRef):
-            self._add(_ActorSink(subscriber, self._session_id))
-        else:
-            self._add(_CallbackSink(subscriber))
+    def _take_early(self) -> EventStream | None:
+        with self._lock:
+            early, self._early = self._early, None
+            return early
 
     def remove(self, subscriber: object) -> None:
         """Deliver no more; nothing happens if it is no subscriber."""

@@ -34,6 +34,7 @@ class Agent:
             env={**os.environ, "PYTHONPATH": source},
         )
         self._lines: queue.Queue[str] = queue.Queue()
+        self._seen: list[str] = []
         self._reader = threading.Thread(target=self._read, name="agent's output", daemon=True)
         self._reader.start()
 
@@ -43,11 +44,10 @@ class Agent:
             self._lines.put(line.strip())
 
     def until(self, beginning: str) -> str:
-        """Wait for a line that begins so."""
-        while True:
-            line = self._lines.get(timeout=PATIENCE_S)
-            if line.startswith(beginning):
-                return line
+        """Wait for a line that begins so; lines of different threads come in any order."""
+        while not any(line.startswith(beginning) for line in self._seen):
+            self._seen.append(self._lines.get(timeout=PATIENCE_S))
+        return next(line for line in self._seen if line.startswith(beginning))
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, nothing is said."""
@@ -125,6 +125,7 @@ def test_who_was_left_unanswered_by_a_killed_process_is_answered_once_by_the_nex
     assert [e.text for e in seen if e.kind == "assistant_text"] == ["The capital is Ottawa."]
     assert seen[0].kind == "session_opened"
     assert seen[0].session_id == session_id
+    assert [e.resumed for e in seen if e.kind == "session_updated"] == [True]
     assert created(simulator, 2) == [("user", "What's the capital of Canada?")]
     assert len(simulator.wire.sent("response.create", 2)) == 1
 
@@ -136,7 +137,9 @@ def test_who_was_left_unanswered_by_a_killed_process_is_answered_once_by_the_nex
     ]
 
 
-def test_a_tool_whose_output_was_recorded_does_not_run_again(simulate, run_agent, next_process, tmp_path):
+def test_a_tool_whose_output_was_recorded_does_not_run_again(
+    simulate, run_agent, next_process, tmp_path, wait_until
+):
     asked: list[int] = []
 
     def reply(conversation: Any) -> Any:
@@ -149,9 +152,10 @@ def test_a_tool_whose_output_was_recorded_does_not_run_again(simulate, run_agent
     agent = run_agent(simulator, "How are things?")
     session_id = agent.until("accepted").split()[1]
     agent.until("tool_call_completed")
+    diary = tmp_path / "diary.txt"
+    wait_until(lambda: diary.exists() and "slow" in diary.read_text(), "the slow tool at work")
     agent.kill()
 
-    diary = tmp_path / "diary.txt"
     ran: list[str] = []
 
     @tool
@@ -178,6 +182,26 @@ def test_a_tool_whose_output_was_recorded_does_not_run_again(simulate, run_agent
     ]
     assert outputs == ["Ottawa is fine", "Ottawa is slow"]
     assert len(simulator.wire.sent("response.create", 2)) == 1
+
+
+def test_whoever_listens_first_hears_what_happened_before(simulate, run_agent, next_process, wait_until):
+    gate = Gate()
+    simulator = simulate(FunctionBrain(lambda conversation: [Hold(gate), Say("Here.")]))
+    agent = run_agent(simulator, "Hello?")
+    session_id = agent.until("accepted").split()[1]
+    agent.kill()
+    gate.open()
+    session = next_process(simulator).resume(session_id).get(timeout=PATIENCE_S)
+    simulator.wire.wait_received("response.done", 1)
+    wait_until(lambda: len(session.history().get(timeout=PATIENCE_S)) == 2, "the answer in the history")
+    early: list[str] = []
+    late: list[str] = []
+    session.subscribe(lambda event: early.append(event.kind)).get(timeout=PATIENCE_S)
+    wait_until(lambda: "assistant_turn_completed" in early, lambda: f"the whole answer: {early}")
+    session.subscribe(lambda event: late.append(event.kind)).get(timeout=PATIENCE_S)
+    assert early[0] == "session_opened"
+    assert early.count("assistant_text") == early.count("session_opened") == 1
+    assert late == ["session_opened"]
 
 
 def test_what_was_answered_is_not_answered_again(simulate, run_agent, next_process):
