@@ -70,6 +70,7 @@ class Line(ServerConnection):
         self.connecting: tuple[Fault, ...] = ()
         self._is_mute = self.lines.mute_new
         self._is_finished = False
+        self._is_ended = False
         self._answers_close = True
         self._pauses: set[str] = set()
         self._bytes_per_s: int | None = None
@@ -160,7 +161,7 @@ class Line(ServerConnection):
     def is_closing(self) -> bool:
         """Whether a CLOSE was said or answered, or TCP ends: nothing more is to be said."""
         closing = self.protocol.state is not State.OPEN and self._answers_close
-        return closing or self._is_finished or self.transport.is_closing()
+        return closing or self._is_finished or self._is_ended or self.transport.is_closing()
 
     def write(self, data: bytes) -> None:
         """Write bytes as they are, behind all that was written before."""
@@ -185,11 +186,13 @@ class Line(ServerConnection):
             self._emit(data)
 
     def _emit(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._is_ended or self.transport.is_closing():
             return
         if data != _END:
             self.transport.write(data)
-        elif self.transport.can_write_eof():
+            return
+        self._is_ended = True
+        if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
             self.transport.close()

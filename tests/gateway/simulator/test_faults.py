@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import select
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,18 +18,20 @@ EOF, RESET, SILENCE = "EOF", "RESET", "SILENCE"
 
 
 @pytest.fixture
-def misbehaving(simulate, connected, cleanup):
+def misbehaving(simulate, connected, cleanup, caplog):
     """A simulator with faults on its first connection, and another client on it, which must be served all the time."""
 
     def start(*injections, **options):
         plan = FaultPlan(*injections, seed=1)
         simulator = simulate(faults=plan, **options)
-        checks = ExitStack()
-        cleanup.push(lambda *exc: None if exc[0] else _served(simulator, connected))
-        cleanup.enter_context(checks)
+        simulators.append(simulator)
         return simulator, plan
 
-    return start
+    simulators = []
+    yield start
+    for simulator in simulators:
+        _served(simulator, connected)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def _served(simulator, connected):
@@ -277,6 +278,15 @@ def test_a_close_that_is_answered_is_the_last_word(misbehaving, raw):
         pass  # what was on its way
     assert frame[0] == 0x88
     assert client.frame() == EOF
+
+
+def test_a_client_that_breaks_the_protocol_is_told_so_even_where_its_close_is_not_answered(misbehaving, raw):
+    simulator, _ = misbehaving(faults.NoClose().at_frame(1))
+    client = raw(simulator)
+    client.send(b"", 3)  # no such opcode
+    assert client.closed()[::2] == (1002, EOF)
+    simulator.inject("too late")
+    client.socket.close()
 
 
 def test_a_slow_reader_takes_so_much_per_second(misbehaving, raw):
