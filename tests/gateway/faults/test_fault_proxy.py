@@ -268,18 +268,18 @@ def test_an_http_status_refuses_the_upgrade(server, through, status):
     ("injection", "before", "code", "says", "plain"),
     [
         (Reset().at_frame(2), [HELLO], 1006, "reset", None),
-        (Reset().after(0.05), [HELLO, A, B], 1006, "reset", None),
+        (Reset().after(0.3), [HELLO, A, B], 1006, "reset", None),
         (Reset().on("response.output_text.delta", nth=2), [HELLO, A], 1006, "reset", None),
         (CutFrame().at_frame(2), [HELLO], 1006, "without a CLOSE", None),
         (Close(1011, "why").at_frame(2), [HELLO], 1011, "why", 1011),
-        (Close(1013).after(0.05), [HELLO, A, B], 1013, "", 1013),
+        (Close(1013).after(0.3), [HELLO, A, B], 1013, "", 1013),
         (Close(4000, "no").at_frame(3), [HELLO, A], 4000, "no", 4000),
         (Close(1005).at_frame(1), [], 1002, "", None),
         (Close(999).at_frame(1), [], 1002, "", None),
         (Close(0).at_frame(1), [], 1002, "", None),
         (SessionExpired().at_frame(2), [HELLO, "session_expired"], 1001, "maximum duration", 1001),
         (Garbage().at_frame(2), [HELLO], 1002, "illegal frame", None),
-        (Garbage(4000).after(0.05), [HELLO, A, B], 1002, "illegal frame", None),
+        (Garbage(4000).after(0.3), [HELLO, A, B], 1002, "illegal frame", None),
         (EndlessFrame().at_frame(2), [HELLO], 1009, "a frame of 4611686018427387904 bytes", None),
         (OversizedFrame().at_frame(2), [HELLO], 1009, "a frame of 16777217 bytes", None),
         (FragmentFlood().at_frame(2), [HELLO], 1009, "16384 fragments", None),
@@ -374,7 +374,7 @@ def test_a_slow_server_gets_everything_at_its_pace(server, through, dial):
 
 def test_a_stalled_line_goes_on_with_nothing_lost(server, through, dial, pump_until):
     origin = server(A, B)
-    line = dial(through(origin, Stall(0.4).at_frame(2)))
+    line = dial(through(origin, Stall(0.9).at_frame(2)))
     line.send(C)
     assert pump_until(line, 1) == [HELLO]
     poll = select.poll()
@@ -543,7 +543,7 @@ def test_tls_passes_and_its_certificate_still_verifies(
 
 @pytest.mark.parametrize("fault", [Reset(), Garbage()], ids=repr)
 def test_faults_of_bytes_act_on_tls(secure_server, through, dial, tls_contexts, pump_until, fault):
-    proxy = through(secure_server, fault.after(0.3))
+    proxy = through(secure_server, fault.after(0.9))
     messages, closed = pump_until(dial(proxy, ssl_context=tls_contexts[1]), None)
     assert (messages, closed.close_code) == ([HELLO], 1006)
     proxy.plan.verify()

@@ -141,7 +141,7 @@ class CountedGateway(FaultyGateway):
 
 
 def test_the_session_s_own_loop_does_not_spin_during_a_stall(simulator, session_on):
-    plan = FaultPlan(Stall(0.6).on("response.created"))
+    plan = FaultPlan(Stall(1.5).on("response.created"))
     gateway = CountedGateway(OpenAIGateway("sk-test", simulator.url), plan)
     session = session_on(gateway)
     session.send_text(QUESTION).get(timeout=LIMIT_S)

@@ -5,7 +5,7 @@ import pickle
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.gateway import faults
@@ -91,11 +91,13 @@ def run(plan, frames, n_connections=1):
 # -- laws
 
 
+@settings(deadline=None)
 @given(st.lists(injections(), max_size=4), SEEDS, FRAMES)
 def test_the_same_seed_and_the_same_frames_give_the_same_faults(parts, seed, frames):
     assert run(FaultPlan(*parts, seed=seed), frames, 3) == run(FaultPlan(*parts, seed=seed), frames, 3)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 60), st.sampled_from(["received", "sent"]))
 def test_every_n_fires_once_per_n_frames_of_its_direction(n, total, direction):
     other = {"received": "sent", "sent": "received"}[direction]
@@ -105,6 +107,7 @@ def test_every_n_fires_once_per_n_frames_of_its_direction(n, total, direction):
     assert [at // 2 + 1 for _, at, _ in fired] == list(range(n, total + 1, n))
 
 
+@settings(deadline=None)
 @given(
     st.lists(injections(), max_size=4, unique_by=lambda one: repr((one.fault, one.schedule))), SEEDS, FRAMES
 )
@@ -114,6 +117,7 @@ def test_a_plan_fires_what_its_parts_would_fire_alone(parts, seed, frames):
     assert sorted(together, key=repr) == sorted(itertools.chain(*alone), key=repr)
 
 
+@settings(deadline=None)
 @given(injections(), SEEDS)
 def test_injections_and_plans_survive_pickle_and_repr(injection, seed):
     plan = FaultPlan(injection, Refuse().at_connection(2), seed=seed)
@@ -124,6 +128,7 @@ def test_injections_and_plans_survive_pickle_and_repr(injection, seed):
     assert hash(plan) == hash(said_again(plan))
 
 
+@settings(deadline=None)
 @given(injections(), SEEDS, FRAMES)
 def test_a_bound_holds_over_all_connections(injection, seed, frames):
     fired = run(FaultPlan(injection.times(2), seed=seed), frames, 4)
@@ -131,6 +136,7 @@ def test_a_bound_holds_over_all_connections(injection, seed, frames):
     assert fired == unbound[:2]
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 0.9), SEEDS)
 def test_a_probability_is_kept_roughly_and_differs_between_connections(p, seed):
     fired = run(FaultPlan(Lose().with_probability(p), seed=seed), [("received", None)] * 400, 2)
@@ -228,6 +234,7 @@ def test_a_fault_of_the_connecting_does_not_count_frames():
     assert connection.connect() == (Refuse(),)
 
 
+@settings(deadline=None)
 @given(SEEDS)
 def test_whom_a_probable_refusal_meets_does_not_depend_on_the_order_of_the_connections(seed):
     plan, other = (FaultPlan(Refuse().with_probability(0.5), seed=seed) for _ in range(2))
