@@ -1,5 +1,6 @@
 """Faults at the transport seam: what the owner of the line sees, message by message, and that its poll loop does not spin."""
 
+import contextlib
 import json
 import pickle
 import select
@@ -351,6 +352,26 @@ def test_a_half_open_line_never_wakes_its_owner_and_ends_by_missed_pongs(faulty,
     with pytest.raises(LineClosed) as closed:
         transport.service(clock.now)
     assert (clock.now, closed.value.close_code) == (1040.0, 1011)
+
+
+def test_a_half_open_line_is_not_read_so_that_the_server_has_to_wait(faulty, wire):
+    transport, peer, _ = faulty(HalfOpen().at_frame(1))
+    peer.send(wire.frame(A))
+    wakings(transport, 0.1)
+    peer.sock.setblocking(False)
+
+    def fill():
+        n = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                n += peer.sock.send(b"x" * 65536)
+        return n
+
+    while fill():
+        threading.Event().wait(0.02)  # until the kernel's buffers are full
+    for _ in range(200):
+        transport.pump(print)
+    assert fill() == 0
 
 
 def test_a_half_open_line_takes_no_data_and_ends_by_that_first(faulty, wire, pump_until):
