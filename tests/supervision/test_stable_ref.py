@@ -87,6 +87,15 @@ def test_when_the_child_is_given_up_held_asks_fail_and_watchers_are_told_once(he
     assert held.stop() is False
 
 
+def test_a_child_that_is_started_again_by_hand_is_alive_from_then_on(held, start_worker):
+    held._end(SHUTDOWN)
+    held._hold()
+    assert (held.state, held.is_alive()) == ("restarting", True)
+    future = held.ask("hello", block=False)
+    held._bind(start_worker())
+    assert future.get(timeout=PATIENCE_S) == "hello"
+
+
 def test_an_incarnation_that_is_dead_before_it_is_known_is_not_taken_for_running(held, start_worker):
     first, second = start_worker(), start_worker()
     first.stop()
