@@ -168,6 +168,8 @@ class DynamicSupervisor(Supervising):
         if found.incarnation is None:
             self._forget(found, found.last_reason)
         elif found.phase is not _Phase.ENDING:
+            # While it starts, its start's deadline holds, too: it may hang, and have all the time in the world to end.
+            patience_s = found.spec.start_timeout_s if found.phase is _Phase.STARTING else math.inf
             found.phase = _Phase.ENDING
             if found.killed:
                 return  # its start had timed out: the kill is under way
@@ -175,7 +177,7 @@ class DynamicSupervisor(Supervising):
                 self._kill(found)
             else:
                 tell_to_stop(found.incarnation)
-                self._set_timer(found, float(found.spec.shutdown))
+                self._set_timer(found, min(patience_s, float(found.spec.shutdown)))
 
     def which_children(self) -> list[ChildInfo]:
         """List the children, last started first; see `WhichChildren`."""

@@ -1,5 +1,6 @@
 """The dynamic supervisor: children that come and go, and nobody who waits for another."""
 
+import math
 import threading
 import time
 
@@ -604,3 +605,24 @@ def test_starting_crashing_and_terminating_at_once_leaves_every_future_resolved(
         assert error is None or isinstance(error, ValueError | pykka.ActorDeadError | NotFound), error
     supervisor.stop()
     assert pykka.ActorRegistry.get_all() == []
+
+
+def test_a_child_that_hangs_in_on_start_is_terminated_although_its_shutdown_may_take_for_ever(run_tree):
+    gate, entered = threading.Event(), threading.Event()
+
+    class Hanging(GenServer):
+        def on_start(self):
+            entered.set()
+            gate.wait(PATIENCE_S * 3)
+
+        def on_kill(self):
+            gate.set()
+
+    supervisor = run_tree(DynamicSupervisor)
+    spec = ChildSpec("a", Hanging, shutdown=math.inf, start_timeout_s=0.2)
+    starting = supervisor.ask(StartChild(spec), block=False)
+    assert entered.wait(PATIENCE_S)
+    (child,) = call(supervisor, WhichChildren(), PATIENCE_S)
+    call(supervisor, TerminateChild(child.stable_ref), PATIENCE_S)
+    with pytest.raises(StartError):
+        starting.get(timeout=PATIENCE_S)
