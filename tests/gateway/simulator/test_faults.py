@@ -250,6 +250,21 @@ def test_a_close_in_a_silent_line_and_at_what_the_client_says(misbehaving, raw):
     plan.verify()
 
 
+def test_what_never_went_out_is_not_in_the_wire_log(misbehaving, raw, connected):
+    simulator, _ = misbehaving(faults.Close(1001).after(0.3).on_connection(1), delta_interval_s=0.005)
+    client = raw(simulator)
+    for event in (UPDATE, *ASK):
+        client.send(event)
+    n_received = 1
+    while (frame := client.frame())[0] == 0x81:
+        n_received += 1
+    assert (frame[0], client.frame()) == (0x88, EOF)
+    simulator.inject('{"type": "too.late"}')
+    _served(simulator, connected)
+    assert len(simulator.wire.received(connection=1)) == n_received
+    assert simulator.wire.received("too.late") == []
+
+
 def test_a_close_is_left_unanswered_and_all_else_goes_on(misbehaving, raw):
     simulator, plan = misbehaving(faults.NoClose().at_frame(1), ping_interval_s=0.1)
     client = raw(simulator)
