@@ -58,7 +58,8 @@ from .fault_proxy import FaultProxy
 from .faulty_gateway import FaultyGateway
 from .faulty_transport import FaultyTransport
 from .plan import ConnectionPlan, FaultPlan, Firing
-from .rewriting import Rewriter, Rewritten, type_of
+from .rewriting import Rewriter as Rewriter  # for the seams; no part of the test kit
+from .rewriting import type_of as type_of
 from .schedule import Direction, Injection
 from .values import (
     FAULTS,
@@ -131,13 +132,10 @@ __all__ = [
     "Refuse",
     "Reorder",
     "Reset",
-    "Rewriter",
-    "Rewritten",
     "Seam",
     "SessionExpired",
     "SilentUpgrade",
     "SlowReader",
     "Stall",
     "WrongType",
-    "type_of",
 ]
