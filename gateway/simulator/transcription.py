@@ -100,7 +100,7 @@ class Transcription:
     with_logprobs: bool
 
     def events(self, ids: Ids) -> list[Event]:
-        """Return its events, the last one first told when all is known."""
+        """Return its events: what was said piece by piece and then whole, or that it failed."""
         if self.text is None:
             error = {"type": "transcription_error", "code": "audio_unintelligible", "message": self.error}
             return [self._event(ids, "failed", error=error)]
