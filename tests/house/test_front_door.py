@@ -49,6 +49,10 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
 def test_what_an_import_does_not_import(program, stays_out):
     check = f"import sys; {program}; print(*sorted({set(stays_out.split())!r} & sys.modules.keys()))"
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", check], capture_output=True, text=True, timeout=30.0, check=False
+        [sys.executable, "-W", "error", "-c", check],
+        capture_output=True,
+        text=True,
+        timeout=30.0,
+        check=False,
     )
     assert (done.stdout.strip(), done.stderr) == ("", "")
