@@ -28,8 +28,11 @@ calls the tools it is offered and answers from their outputs. In a test, say wha
     gate = Gate()
     brain = FunctionBrain(lambda conversation: [Say(["The capital ", Hold(gate), "is Ottawa."]), CallTool("add", {"a": 1})])
 
-A response waits at `Hold(gate)` until the test calls `gate.open()`, so that no test has to sleep. `Simulator.wire` records both
-directions (`wire.wait_sent("response.create")`); `inject`, `close_all`, `abort_all` and `mute` make the line go wrong,
+    script = ScriptBrain([expect("session.update"), expect("response.create"), reply(Say("hi")), expect("response.cancel")])
+
+A response waits at `Hold(gate)` until the test calls `gate.open()`, so that no test has to sleep. A `ScriptBrain` holds the client
+to what it expects, and `script.verify()` shows the difference; `EchoBrain` speaks the caller's audio back. `Simulator.wire` records
+both directions (`wire.sent("response.create").once()`, `wire.wait_sent("response.cancel")`); `inject`, `close_all`, `abort_all` and `mute` make the line go wrong,
 `refuse_status` and `refuse_error` the connecting. `Simulator(faults=FaultPlan(...))` does all that by plan, and much more: see
 `trunkline.gateway.faults`. `Simulator(record="wire.jsonl")` writes both directions to a file, and
 `LocalCertificate.make()` has what `wss://` needs. `python -m trunkline.simulator --help` is the same as a program.
