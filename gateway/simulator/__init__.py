@@ -32,8 +32,9 @@ calls the tools it is offered and answers from their outputs. In a test, say wha
 
 A response waits at `Hold(gate)` until the test calls `gate.open()`, so that no test has to sleep. A `ScriptBrain` holds the client
 to what it expects, and `script.verify()` shows the difference; `EchoBrain` speaks the caller's audio back. `Simulator.wire` records
-both directions (`wire.sent("response.create").once()`, `wire.wait_sent("response.cancel")`); `inject`, `close_all`, `abort_all` and `mute` make the line go wrong,
-`refuse_status` and `refuse_error` the connecting. `Simulator(faults=FaultPlan(...))` does all that by plan, and much more: see
+both directions (`wire.sent("response.create").once()`, `wire.wait_sent("response.cancel")`); `inject`, `close_all`, `abort_all`
+and `mute` make the line go wrong, `refuse_status` and `refuse_error` the connecting. `Simulator(faults=FaultPlan(...))` does all
+that by plan, and much more: see
 `trunkline.gateway.faults`. `Simulator(record="wire.jsonl")` writes both directions to a file, and
 `LocalCertificate.make()` has what `wss://` needs. `python -m trunkline.simulator --help` is the same as a program.
 
