@@ -342,6 +342,16 @@ def read_to_the_end(sock):
     return data
 
 
+def test_nothing_follows_the_end(server, through, wire):
+    proxy = through(server(A), Close(1011).at_frame(1), Garbage().after(0.2))
+    with bare(proxy) as sock:
+        assert read_to_the_end(sock) == wire.close(1011)
+        waited = threading.Event()
+        while len(proxy.plan.fired) < 2:
+            waited.wait(0.01)
+    proxy.stop()  # raises what went wrong inside
+
+
 def test_a_half_open_line_ends_by_missed_pongs_and_nothing_else(server, through, dial):
     proxy = through(server(A, B), HalfOpen().at_frame(2))
     line = dial(proxy, ping_interval_s=0.1, pong_timeout_s=0.3)

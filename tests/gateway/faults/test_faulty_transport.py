@@ -573,6 +573,20 @@ def test_a_silent_upgrade_can_be_called_off():
         gateway.connect("m", timeout_s=1000.0)
 
 
+def test_after_counts_from_the_open_line_and_not_from_the_attempt(open_line):
+    clock = Clock()
+
+    class Slow(OpenAIGateway):
+        def connect(self, model, *, timeout_s):
+            clock.now += 50.0
+            return open_line()[0]
+
+    gateway = FaultyGateway(Slow("sk-test", "ws://127.0.0.1:1/"), FaultPlan(Reset().after(3.0)), clock=clock)
+    line = gateway.connect("m", timeout_s=1.0)
+    assert line.service(clock.now) == clock.now + 3.0
+    line.close(timeout_s=0.0)
+
+
 def test_a_faulty_gateway_pickles_with_a_fresh_plan():
     plan = FaultPlan(Refuse().at_connection(1), seed=3)
     gateway = FaultyGateway(OpenAIGateway("sk-test", "ws://127.0.0.1:1/v1/realtime"), plan)
