@@ -1,8 +1,8 @@
 """The session's decisions: what a server event, a command, a timer or a tool's outcome leads to. Pure.
 
 The session actor feeds it and performs the effects it returns, in order. Time and ids come in as arguments, so a table
-of inputs is a test, and a crash loses nothing that is in the log. Here: the line and the commands; what is said is
-:mod:`trunkline.actors.conversation`'s.
+of inputs is a test, and a crash loses nothing that is in the log. Here: the commands and the errors; the line is
+:mod:`trunkline.actors.line_keeper`'s, what is said is :mod:`trunkline.actors.conversation`'s.
 
 Source: the session contract, statements 8 and 11 to 13; DESIGN sections 1, 2 and 5.
 """
@@ -15,17 +15,9 @@ from typing import Any, assert_never
 from ..gateway import codes
 from ..gateway import server_events as wire
 from ..gateway.config import Config
-from ..gateway.errors import (
-    ConnectTimeout,
-    GatewayError,
-    HandshakeRefused,
-    LineClosed,
-    ProtocolError,
-    ServerError,
-)
+from ..gateway.errors import LineClosed, ProtocolError, ServerError
 from ..gateway.items import user_text
 from ..gateway.server_events import ServerEvent
-from ..gateway.wire_types import ErrorDetail, SessionInfo
 from .commands import (
     AwaitOpen,
     ClearAudio,
@@ -42,29 +34,16 @@ from .commands import (
     UpdateInstructions,
 )
 from .conversation import Conversation
-from .dialect import Dialect, identified
-from .effects import (
-    NOTHING,
-    DropLine,
-    Effect,
-    Effects,
-    Finish,
-    Record,
-    Resolve,
-    Send,
-    StartTimer,
-    StopTimer,
-)
-from .events import Error, RateLimited, SessionOpened, SessionUpdated
+from .dialect import Dialect
+from .effects import NOTHING, Effect, Effects, Record, Resolve
+from .events import Error, RateLimited, SessionUpdated
 from .input_buffer import InputBuffer
 from .instruction_updates import InstructionUpdates
-from .line_state import OPEN_TIMER, LineState, Phase
+from .line_keeper import LineKeeper, Riders
+from .line_state import Phase
 from .memory import Memory
 from .session_log import SessionConfirmed
 from .tool_outcome import ToolOutcome
-
-REFUSED_TIMER = "refused"
-REFUSED_GRACE_S = 1.0  # between an error that refuses the session and the CLOSE that follows it
 
 
 class SessionCore:
@@ -91,27 +70,22 @@ class SessionCore:
         memory: Memory,
         restarts: int = 0,
     ) -> None:
-        self._session_id = session_id
         self._config = (
             config if memory.instructions is None else config.replace(instructions=memory.instructions)
         )
         self._conversation = conversation
-        self._dialect = dialect
         self._new_id = new_id
         self._restarts = restarts
-        self._confirmed = memory.confirmed
-        self._may_retry = memory.confirmed and restarts > 0
         self._open_batches = memory.batches
-        self._lines = LineState(config.connect_timeout_s)
-        self._created: SessionInfo | None = None
-        self._greeting_id = ""
-        self._refusal: ErrorDetail | None = None
+        riders = Riders(lambda: self._config, self._line_up, self._line_down, self._over)
+        self._keeper = LineKeeper(
+            session_id, riders, dialect, new_id, confirmed=memory.confirmed, restarts=restarts
+        )
         self._updates = InstructionUpdates(dialect, new_id)
-        self._waiting_for_open: list[int] = []
         self._audio = InputBuffer(48 if config.input_audio_format == "pcm16" else 8, new_id)
         self._handlers: dict[type[Any], Callable[[Any, float], Effects]] = {
             **conversation.handlers(),
-            wire.SessionCreated: self._session_created,
+            wire.SessionCreated: self._keeper.created,
             wire.SessionUpdated: self._session_updated,
             wire.Error: self._server_error,
             wire.InputAudioBufferCommitted: self._audio.committed,
@@ -125,13 +99,13 @@ class SessionCore:
     @property
     def phase(self) -> Phase:
         """Where the line is."""
-        return self._lines.phase
+        return self._keeper.phase
 
     # -- inputs
 
     def start(self, now: float, at_work: Collection[str] = ()) -> Effects:
         """The actor started: open a line. ``at_work``: the calls whose workers outlived an earlier incarnation."""
-        return [*self._conversation.resume(self._open_batches, at_work), *self._lines.open(now)]
+        return [*self._conversation.resume(self._open_batches, at_work), *self._keeper.start(now)]
 
     def receive(self, event: ServerEvent, now: float) -> Effects:
         """The server said something."""
@@ -139,56 +113,37 @@ class SessionCore:
         if handler is None:
             return NOTHING
         effects = handler(event, now)
-        if effects and self._lines.failures and self._lines.phase is Phase.UP:
-            self._note_progress(event)
+        if effects:
+            self._keeper.progress(event)
         return effects
 
     def garbled(self, error: ProtocolError, _now: float) -> Effects:
         """The server sent a frame that is no event; the next one is handled normally."""
         return [Error(error.code or "invalid_frame", str(error), recoverable=True)]
 
-    def connected(self, attempt: int, _now: float) -> tuple[bool, Effects]:
+    def connected(self, attempt: int, now: float) -> tuple[bool, Effects]:
         """A line is open. Returns whether it is taken (else it came too late and must be closed), and effects."""
-        if attempt != self._lines.number or self._lines.phase is not Phase.CONNECTING:
-            return False, NOTHING
-        self._lines.phase = Phase.GREETING
-        self._created = self._refusal = None
-        self._greeting_id = self._new_id("event")
-        return True, [Send(identified(self._dialect.session_update(self._config), self._greeting_id))]
+        return self._keeper.connected(attempt, now)
 
     def connect_failed(self, attempt: int, error: Exception, now: float) -> Effects:
         """The ConnectWorker came back without a line."""
-        if attempt != self._lines.number or self._lines.phase is not Phase.CONNECTING:
-            return NOTHING
-        return self._lost(error, now)
+        return self._keeper.connect_failed(attempt, error, now)
 
     def line_lost(self, error: LineClosed, now: float) -> Effects:
         """The transport ended."""
-        if self._lines.phase not in (Phase.GREETING, Phase.UP):
-            return NOTHING
-        refusal = self._refusal
-        if refusal is not None:
-            return self._lost(_refused(refusal, error.close_code), now)
-        return self._lost(error, now)
+        return self._keeper.lost(error, now)
 
     def timer(self, key: Hashable, now: float) -> Effects:
         """A timer is due."""
         match key:
             case "reply":
                 return self._conversation.reply_timed_out()
-            case "retry":
-                return self._lines.open(now) if self._lines.phase is Phase.WAITING else NOTHING
-            case "open":
-                return self._open_timed_out(now)
-            case "refused":
-                refusal = self._refusal
-                return self._lost(_refused(refusal, None), now) if refusal is not None else NOTHING
             case ("tool", str(call_id)):
                 return self._conversation.tool_timed_out(call_id)
             case ("update", str(event_id)):
                 return self._updates.timed_out(event_id)
             case _:
-                return NOTHING
+                return self._keeper.timer(key, now)
 
     def tool_finished(self, outcome: ToolOutcome, _now: float) -> Effects:
         """A ToolWorker delivered, or died."""
@@ -205,7 +160,7 @@ class SessionCore:
             case Interrupt():
                 return [*self._conversation.interrupt("manual", now), *_resolve(token)]
             case UpdateInstructions(text):
-                return self._updates.want(text, token, up=self._lines.phase is Phase.UP)
+                return self._updates.want(text, token, up=self._keeper.up)
             case GetInstructions():
                 return _resolve(token, self._config.instructions)
             case SendAudio(data):
@@ -222,53 +177,25 @@ class SessionCore:
             case GetUsage():
                 return _resolve(token, self._conversation.usage())
             case AwaitOpen():
-                return self._await_open(token)
+                return self._keeper.await_open(token)
         assert_never(command)
 
     # -- the line
 
-    def _lost(self, error: Exception, now: float) -> Effects:
-        """The attempt failed or the line ended: try again, or end the session."""
-        was_up = self._lines.phase is Phase.UP
-        attempt = self._lines.number
-        effects: list[Effect] = [StopTimer(OPEN_TIMER), StopTimer(REFUSED_TIMER), DropLine(attempt)]
-        self._refusal = None
-        self._lines.phase = Phase.WAITING
+    def _line_up(self, number: int) -> Effects:
+        self._audio.line_up()
+        return [*self._conversation.line_up(number), *self._updates.line_up()]
+
+    def _line_down(self) -> Effects:
         self._audio.line_down()
-        if was_up:
-            effects += self._conversation.line_down()
-        if isinstance(error, LineClosed) and error.close_code == 1000:
-            return [*effects, *self._finish(Finish("server", "1000", error.reason or None, error))]
-        recoverable = isinstance(error, GatewayError) and error.recoverable
-        retry = self._lines.retry(now) if recoverable and self._may_retry else None
-        code = (error.code if isinstance(error, GatewayError) else None) or codes.CONNECTION_LOST
-        if retry is None:
-            ended = Error(code, str(error), recoverable=False)
-            return [*effects, ended, *self._finish(Finish("error", code, str(error), error))]
-        if was_up:
-            effects.append(Error(codes.CONNECTION_LOST, str(error), recoverable=True))
-        return [*effects, *retry]
+        return self._conversation.line_down()
 
-    def _finish(self, finish: Finish) -> Effects:
-        self._lines.phase = Phase.ENDED
-        return [*self._conversation.stop_tools("session_closed"), finish]
-
-    def _open_timed_out(self, now: float) -> Effects:
-        if self._lines.phase not in (Phase.CONNECTING, Phase.GREETING):
-            return NOTHING
-        where = (
-            "the upgrade" if self._lines.phase is Phase.CONNECTING else "session.created and session.updated"
-        )
-        timeout_s = self._config.connect_timeout_s
-        return self._lost(ConnectTimeout(f"no line within {timeout_s} s: waited for {where}"), now)
-
-    def _session_created(self, event: wire.SessionCreated, now: float) -> Effects:
-        self._created = event.session
-        return NOTHING
+    def _over(self) -> Effects:
+        return self._conversation.stop_tools("session_closed")
 
     def _session_updated(self, event: wire.SessionUpdated, now: float) -> Effects:
-        if self._lines.phase is Phase.GREETING:
-            return self._opened(event.session)
+        if self._keeper.phase is Phase.GREETING:
+            return self._keeper.greeted(event.session)
         instructions, answers = self._updates.confirmed(event.session.instructions)
         if instructions is None:
             return [SessionUpdated(event.session.instructions, restarts=self._restarts)]
@@ -276,35 +203,12 @@ class SessionCore:
         told = SessionUpdated(instructions, restarts=self._restarts)
         return [Record(SessionConfirmed(instructions)), told, *answers]
 
-    def _opened(self, updated: SessionInfo) -> Effects:
-        created = self._created or updated
-        self._lines.phase = Phase.UP
-        self._audio.line_up()
-        resumed, self._confirmed, self._may_retry = self._confirmed, True, True
-        if not resumed:
-            self._lines.works()
-        opened = SessionOpened(self._session_id, created.id or None, created.model, created.expires_at)
-        told = SessionUpdated(self._config.instructions, resumed=resumed, restarts=self._restarts)
-        effects: list[Effect] = [StopTimer(OPEN_TIMER), Record(SessionConfirmed(self._config.instructions))]
-        effects += [opened, told, *self._conversation.line_up(self._lines.number)]
-        effects += [Resolve(token, True) for token in self._waiting_for_open]
-        self._waiting_for_open.clear()
-        return [*effects, *self._updates.line_up()]
-
-    def _note_progress(self, event: ServerEvent) -> None:
-        # The retry budget starts anew with the first sign of life of the conversation itself (contract, statement 8).
-        if not isinstance(event, wire.Error | wire.SessionCreated | wire.SessionUpdated):
-            self._lines.works()
-
     # -- errors
 
     def _server_error(self, event: wire.Error, now: float) -> Effects:
         detail = event.error
-        if self._lines.phase is Phase.GREETING:
-            self._refusal = detail
-            if detail.event_id == self._greeting_id:
-                return self._lost(ServerError.from_detail(detail), now)  # it is the configuration it refuses
-            return [StartTimer(REFUSED_TIMER, REFUSED_GRACE_S)]
+        if self._keeper.phase is Phase.GREETING:
+            return self._keeper.refused(detail, now)
         refused = self._updates.refused(detail)
         if refused is not None:
             return refused
@@ -315,7 +219,7 @@ class SessionCore:
             return effects
         error = ServerError.from_detail(detail)
         if not error.recoverable:
-            self._refusal = detail  # the CLOSE that follows is about this
+            self._keeper.warned(detail)
         told = Error(
             detail.code or detail.type or "server_error",
             detail.message or str(error),
@@ -327,24 +231,6 @@ class SessionCore:
         limited = [RateLimited(0.0)] if codes.is_rate_limit_error(detail.code) else []
         return [told, *limited, *effects]
 
-    # -- waiting
-
-    def _await_open(self, token: int | None) -> Effects:
-        if self._lines.phase is Phase.UP:
-            return _resolve(token, True)
-        if token is not None:
-            self._waiting_for_open.append(token)
-        return NOTHING
-
 
 def _resolve(token: int | None, value: Any = None) -> list[Effect]:
     return [] if token is None else [Resolve(token, value)]
-
-
-def _refused(detail: ErrorDetail, close_code: int | None) -> HandshakeRefused:
-    return HandshakeRefused(
-        detail.message or f"the provider refused the session: {detail.code or detail.type}",
-        code=detail.code,
-        close_code=close_code,
-        recoverable=codes.is_recoverable_error(detail.code, detail.type),
-    )

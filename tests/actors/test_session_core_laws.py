@@ -541,7 +541,7 @@ def perform(core: Any, step: tuple[Any, ...]) -> None:
         case ("lost", code):
             core.take(core.core.line_lost(LineClosed(code), 0.0))
         case ("open",):
-            _, effects = core.core.connected(core.core._lines.number, 0.0)
+            _, effects = core.core.connected(core.core._keeper._lines.number, 0.0)
             core.take(effects)
         case ("failed", attempt):
             core.take(core.core.connect_failed(attempt, OSError("no"), 0.0))

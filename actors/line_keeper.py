@@ -1,0 +1,238 @@
+"""The session's line: opened, greeted, lost and opened again, or given up. Pure.
+
+What is said over the line is none of its business: it tells those who ride on it when it is up and when it is gone.
+
+Source: the session contract, statements 8 and 13; DESIGN section 2 ("Connecting").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from ..gateway import codes
+from ..gateway import server_events as wire
+from ..gateway.config import Config
+from ..gateway.errors import ConnectTimeout, GatewayError, HandshakeRefused, LineClosed, ServerError
+from ..gateway.server_events import ServerEvent
+from ..gateway.wire_types import ErrorDetail, SessionInfo
+from .dialect import Dialect, identified
+from .effects import (
+    NOTHING,
+    DropLine,
+    Effect,
+    Effects,
+    Finish,
+    Record,
+    Resolve,
+    Send,
+    StartTimer,
+    StopTimer,
+)
+from .events import Error, SessionOpened, SessionUpdated
+from .line_state import OPEN_TIMER, LineState, Phase
+from .session_log import SessionConfirmed
+
+_NO_PROGRESS = (wire.Error, wire.SessionCreated, wire.SessionUpdated)
+REFUSED_TIMER = "refused"
+REFUSED_GRACE_S = 1.0  # between an error that refuses the session and the CLOSE that follows it
+
+
+@dataclass(frozen=True, slots=True)
+class Riders:
+    """Those who ride on the line.
+
+    Attributes:
+        config: returns the effective configuration, which a new line is greeted with.
+        up: the session is configured on the line of this number.
+        down: the line that was up is lost; it may come back.
+        over: the session ends.
+    """
+
+    config: Callable[[], Config]
+    up: Callable[[int], Effects]
+    down: Callable[[], Effects]
+    over: Callable[[], Effects]
+
+
+class LineKeeper:
+    """Keeps one session on a line.
+
+    Args:
+        session_id: ours.
+        riders: who is told of the line.
+        dialect: how the provider wants the configuration.
+        new_id: makes a unique id from a prefix.
+        confirmed: the provider has confirmed the session once, to an earlier incarnation.
+        restarts: how often the session's actor was restarted.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        riders: Riders,
+        dialect: Dialect,
+        new_id: Callable[[str], str],
+        *,
+        confirmed: bool,
+        restarts: int,
+    ) -> None:
+        self._session_id = session_id
+        self._riders = riders
+        self._dialect = dialect
+        self._new_id = new_id
+        self._confirmed = confirmed
+        self._restarts = restarts
+        self._may_retry = confirmed and restarts > 0
+        self._lines = LineState(riders.config().connect_timeout_s)
+        self._created: SessionInfo | None = None
+        self._greeting_id = ""
+        self._refusal: ErrorDetail | None = None
+        self._waiting_for_open: list[int] = []
+
+    @property
+    def phase(self) -> Phase:
+        """Where the line is."""
+        return self._lines.phase
+
+    @property
+    def up(self) -> bool:
+        """Whether the session is configured on a line."""
+        return self._lines.phase is Phase.UP
+
+    # -- inputs
+
+    def start(self, now: float) -> Effects:
+        """Open a line."""
+        return self._lines.open(now)
+
+    def connected(self, attempt: int, _now: float) -> tuple[bool, Effects]:
+        """A line is open. Returns whether it is taken (else it came too late and must be closed), and effects."""
+        if attempt != self._lines.number or self._lines.phase is not Phase.CONNECTING:
+            return False, NOTHING
+        self._lines.phase = Phase.GREETING
+        self._created = self._refusal = None
+        self._greeting_id = self._new_id("event")
+        greeting = identified(self._dialect.session_update(self._riders.config()), self._greeting_id)
+        return True, [Send(greeting)]
+
+    def connect_failed(self, attempt: int, error: Exception, now: float) -> Effects:
+        """The ConnectWorker came back without a line."""
+        if attempt != self._lines.number or self._lines.phase is not Phase.CONNECTING:
+            return NOTHING
+        return self._lost(error, now)
+
+    def lost(self, error: LineClosed, now: float) -> Effects:
+        """The transport ended."""
+        if self._lines.phase not in (Phase.GREETING, Phase.UP):
+            return NOTHING
+        refusal = self._refusal
+        if refusal is not None:
+            return self._lost(_refused(refusal, error.close_code), now)
+        return self._lost(error, now)
+
+    def timer(self, key: Hashable, now: float) -> Effects:
+        """One of the line's timers is due; any other is none of its business."""
+        match key:
+            case "retry":
+                return self._lines.open(now) if self._lines.phase is Phase.WAITING else NOTHING
+            case "open":
+                return self._open_timed_out(now)
+            case "refused":
+                refusal = self._refusal
+                return self._lost(_refused(refusal, None), now) if refusal is not None else NOTHING
+            case _:
+                return NOTHING
+
+    def created(self, event: wire.SessionCreated, _now: float) -> Effects:
+        """The provider greets."""
+        self._created = event.session
+        return NOTHING
+
+    def greeted(self, updated: SessionInfo) -> Effects:
+        """The provider confirms the configuration that the line began with: the line is up."""
+        created = self._created or updated
+        self._lines.phase = Phase.UP
+        resumed, self._confirmed, self._may_retry = self._confirmed, True, True
+        if not resumed:
+            self._lines.works()
+        instructions = self._riders.config().instructions
+        opened = SessionOpened(self._session_id, created.id or None, created.model, created.expires_at)
+        told = SessionUpdated(instructions, resumed=resumed, restarts=self._restarts)
+        effects: list[Effect] = [StopTimer(OPEN_TIMER), Record(SessionConfirmed(instructions)), opened, told]
+        waiting = [Resolve(token, True) for token in self._waiting_for_open]
+        self._waiting_for_open.clear()
+        return [*effects, *self._riders.up(self._lines.number), *waiting]
+
+    def refused(self, detail: ErrorDetail, now: float) -> Effects:
+        """The provider answers the greeting with an error."""
+        self._refusal = detail
+        if detail.event_id == self._greeting_id:
+            return self._lost(ServerError.from_detail(detail), now)  # it is the configuration it refuses
+        return [StartTimer(REFUSED_TIMER, REFUSED_GRACE_S)]
+
+    def warned(self, detail: ErrorDetail) -> None:
+        """An error says that the session cannot go on: the CLOSE that follows is about this."""
+        self._refusal = detail
+
+    def progress(self, event: ServerEvent) -> None:
+        """Something came of an event: the first such sign of the conversation itself renews the retry budget."""
+        if self._lines.failures and self.up and not isinstance(event, _NO_PROGRESS):
+            self._lines.works()
+
+    def await_open(self, token: int | None) -> Effects:
+        """Answer with True when the line is up."""
+        if token is None:
+            return NOTHING
+        if self.up:
+            return [Resolve(token, True)]
+        self._waiting_for_open.append(token)
+        return NOTHING
+
+    # -- the end of a line
+
+    def _lost(self, error: Exception, now: float) -> Effects:
+        """The attempt failed or the line ended: try again, or end the session."""
+        was_up = self.up
+        effects: list[Effect] = [
+            StopTimer(OPEN_TIMER),
+            StopTimer(REFUSED_TIMER),
+            DropLine(self._lines.number),
+        ]
+        self._refusal = None
+        self._lines.phase = Phase.WAITING
+        if was_up:
+            effects += self._riders.down()
+        if isinstance(error, LineClosed) and error.close_code == 1000:
+            return [*effects, *self._finish(Finish("server", "1000", error.reason or None, error))]
+        recoverable = isinstance(error, GatewayError) and error.recoverable
+        retry = self._lines.retry(now) if recoverable and self._may_retry else None
+        code = (error.code if isinstance(error, GatewayError) else None) or codes.CONNECTION_LOST
+        if retry is None:
+            ended = Error(code, str(error), recoverable=False)
+            return [*effects, ended, *self._finish(Finish("error", code, str(error), error))]
+        if was_up:
+            effects.append(Error(codes.CONNECTION_LOST, str(error), recoverable=True))
+        return [*effects, *retry]
+
+    def _finish(self, finish: Finish) -> Effects:
+        self._lines.phase = Phase.ENDED
+        return [*self._riders.over(), finish]
+
+    def _open_timed_out(self, now: float) -> Effects:
+        if self._lines.phase not in (Phase.CONNECTING, Phase.GREETING):
+            return NOTHING
+        connecting = self._lines.phase is Phase.CONNECTING
+        where = "the upgrade" if connecting else "session.created and session.updated"
+        return self._lost(
+            ConnectTimeout(f"no line within {self._lines.timeout_s} s: waited for {where}"), now
+        )
+
+
+def _refused(detail: ErrorDetail, close_code: int | None) -> HandshakeRefused:
+    return HandshakeRefused(
+        detail.message or f"the provider refused the session: {detail.code or detail.type}",
+        code=detail.code,
+        close_code=close_code,
+        recoverable=codes.is_recoverable_error(detail.code, detail.type),
+    )
