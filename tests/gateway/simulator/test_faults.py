@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import time
 from pathlib import Path
@@ -585,3 +586,41 @@ def test_a_faulty_simulator_stops_in_time_whatever_state_its_lines_are_in(misbeh
     simulator.stop()
     assert simulator.connections == 0
     simulator.start()
+
+
+CONNECTING = [faults.Refuse(), faults.SilentUpgrade(), faults.HttpStatus(503)]
+SOMETIMES = [
+    *(faults.Reset(), faults.HalfOpen(), faults.Stall(0.01), faults.Drip(7, 0.0), faults.CutFrame(), faults.Close(1011)),
+    *(faults.NoClose(), faults.SlowReader(100_000), faults.Garbage(), faults.InvalidUtf8(), faults.NotJson()),
+    *(faults.MissingField("event_id"), faults.WrongType("type"), faults.OversizedFrame(100_000), faults.EndlessFrame()),
+    *(faults.FragmentFlood(300), faults.CompressedBit(), faults.MaskedFrame(), faults.Duplicate(), faults.Reorder()),
+    *(faults.Lose(), faults.DoneTwice(), faults.DoneForUnknown(), faults.ActiveResponseRace()),
+    *(faults.SessionExpired(), faults.RateLimit()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4 * int(os.environ.get("TRUNKLINE_FUZZ", "1"))))
+def test_whatever_goes_wrong_together_the_simulator_itself_is_well(simulate, raw, caplog, seed):
+    plan = FaultPlan(
+        *(fault.with_probability(0.03) for fault in (*CONNECTING, *SOMETIMES)),
+        faults.Duplicate().with_probability(0.1, "sent"),
+        faults.Stall(0.01).after(0.01).on_every_connection(),
+        seed=seed,
+    )
+    simulator = simulate(faults=plan)
+    for _ in range(15):
+        try:
+            client = raw(simulator, upgrade=False)
+            client.socket.settimeout(0.05)
+            client.upgrade()
+            for event in (UPDATE, *ASK, CLEAR):
+                client.send(event)
+            while client._more() is None and len(client.read) < 1_000_000:
+                pass
+            client.send(b"\x03\xe8", CLOSE)
+        except OSError:
+            pass  # what was meant to go wrong
+    assert len({type(firing.fault) for firing in plan.fired}) > 5, plan.describe()
+    simulator.stop()
+    assert simulator.connections == 0
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
