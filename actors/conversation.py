@@ -37,7 +37,8 @@ from .playback import Heard, Playback
 from .reply_gate import ReplyGate
 from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
 from .tool_outcome import ToolOutcome
-from .turns import CallDraft, Turn, Turns, announce
+from .tool_rounds import ToolRounds
+from .turns import Turn, Turns, announce
 from .usage import SessionUsage
 
 LOW_LIMIT = 0.1
@@ -57,13 +58,12 @@ class Conversation:
         self._config = config
         self._new_id = new_id
         self._gate = gate
-        self._batches = batches
+        self._tools = ToolRounds(config, gate, batches, ledger)
         self._ledger = ledger
         self._playback = Playback()
         self._turns = Turns(self._playback, 24.0 if config.output_audio_format == "pcm16" else 8.0)
         self._line: int | None = None
         self._names_conversations = False
-        self._rounds = 0
 
     def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
         """Return who handles which server event. Deltas go straight to the turns."""
@@ -102,11 +102,7 @@ class Conversation:
 
     def resume(self, batches: Mapping[str, OpenBatch], at_work: Collection[str]) -> Effects:
         """Go on with the tool calls that an earlier incarnation began; ``at_work``: those whose workers outlived it."""
-        effects = list(self._batches.restore(batches, at_work))
-        for turn_id in batches:
-            if self._batches.ready(turn_id):
-                effects += self._submit(turn_id)
-        return effects
+        return self._up(self._tools.resume(batches, at_work, self._line))
 
     def line_up(self, line: int) -> Effects:
         """The session is configured on a new line: say what was said before, then ask if somebody waits."""
@@ -137,14 +133,14 @@ class Conversation:
 
     def say(self, item: Item) -> Effects:
         """A user message: recorded, sent, and answered."""
-        self._rounds = 0
+        self._tools.user_spoke()
         item_id = item.id or ""
         recorded = self._ledger.record(item)
         return [*recorded, *self._up([Send(create_item(item))]), *self._up(self._gate.ask(item_id))]
 
     def ask(self) -> Effects:
         """Want a reply to what is there."""
-        self._rounds = 0
+        self._tools.user_spoke()
         return self._up(self._gate.ask(self._new_id("ask")))
 
     def interrupt(self, reason: InterruptReason, now: float) -> Effects:
@@ -160,8 +156,9 @@ class Conversation:
             effects += self._cut(turn, reason, played_ms.pop(turn.turn_id, None))
         if not streaming and reason == "manual":
             self._gate.cut()  # before the tools: what their outputs ask for is asked for after the interruption
-        for turn_id in self._batches.open_turns():
-            effects += self._interrupt_tools(turn_id, reason, played_ms.pop(turn_id, None))
+        for turn_id in self._tools.open_turns():
+            cut = self._tools.interrupt(turn_id, reason, played_ms.pop(turn_id, None), self._line)
+            effects += self._up(cut)
         return [*effects, *(Interrupted(turn_id, reason, ms) for turn_id, ms in played_ms.items())]
 
     def playback_reported(self, item_id: str, played_ms: float) -> None:
@@ -170,13 +167,11 @@ class Conversation:
 
     def tool_finished(self, outcome: ToolOutcome) -> Effects:
         """A tool worker is done with a call."""
-        turn_id, effects = self._batches.finished(outcome)
-        return [*effects, *(self._submit(turn_id) if turn_id else ())]
+        return self._up(self._tools.finished(outcome, self._line))
 
     def tool_timed_out(self, call_id: str) -> Effects:
         """A tool took too long."""
-        turn_id, effects = self._batches.timed_out(call_id)
-        return [*effects, *(self._submit(turn_id) if turn_id else ())]
+        return self._up(self._tools.timed_out(call_id, self._line))
 
     def reply_timed_out(self) -> Effects:
         """No response came to our create."""
@@ -184,7 +179,7 @@ class Conversation:
 
     def stop_tools(self, reason: str) -> Effects:
         """End all tools: the session is over."""
-        return self._batches.drop_all(reason)
+        return self._tools.stop(reason)
 
     def refused(self, event_id: str | None, code: str | None) -> tuple[bool, str | None, Effects]:
         """The server refused an event. Returns whether that is dealt with, the item it was about, and effects."""
@@ -232,33 +227,18 @@ class Conversation:
         self._playback.turn_finished(turn.turn_id)
         effects += [*self._ledger.spent(response), *said]
         status: TurnStatus = "cancelled" if turn.interrupted else _status(response)
-        runnable = self._runnable(turn, response)
+        runnable = self._tools.runnable(turn, _status(response))
         effects += announce(turn, runnable if turn.interrupted else turn.calls.values())
         if turn.announced:
             runs = {call.call_id for call in runnable}
             effects += self._report(turn, response, status, runs)
         if turn.default:
             effects += self._remember(turn, response)
-        if runnable:
-            self._rounds += 1
-            effects += self._batches.start(
-                turn.turn_id, runnable, self._line or 0, interrupted=turn.interrupted
-            )
+        effects += self._tools.begin(turn, runnable, self._line)
         if turn.default:
             effects += self._gate.done(response.id, carry=bool(runnable))
-        if self._batches.ready(turn.turn_id):
-            effects += self._submit(turn.turn_id)
+        effects += self._tools.settle(turn.turn_id, self._line)
         return [*effects, *self._gate.proceed()]
-
-    def _runnable(self, turn: Turn, response: Response) -> list[CallDraft]:
-        """The calls that get an output: all that were completed, dropped ones and those of a hidden response excepted."""
-        if _status(response) != "completed" or not turn.default or not turn.announced:
-            return []
-        if turn.interrupted and self._config.on_interrupt == "drop" and not self._config.settle_dropped_calls:
-            return []
-        return [
-            call for call in turn.calls.values() if call.completed and not self._batches.holds(call.call_id)
-        ]
 
     def _report(self, turn: Turn, response: Response, status: TurnStatus, runs: set[str]) -> list[Effect]:
         skipped = [call for call in turn.calls.values() if call.announced and call.call_id not in runs]
@@ -306,7 +286,7 @@ class Conversation:
         return self._ledger.done(event.item, event.previous_item_id)
 
     def _speech_started(self, event: wire.InputAudioBufferSpeechStarted, now: float) -> Effects:
-        self._rounds = 0
+        self._tools.user_spoke()
         held = self._gate.speech_started()
         started = UserSpeechStarted(event.audio_start_ms or 0.0, event.item_id)
         if not self._config.vad_interrupts:
@@ -338,30 +318,6 @@ class Conversation:
 
     def _cancel(self, turn: Turn) -> Send:
         return Send(ResponseCancel(response_id=turn.turn_id, event_id=self._new_id("event")))
-
-    def _interrupt_tools(
-        self, turn_id: str, reason: InterruptReason, audio_end_ms: int | None
-    ) -> list[Effect]:
-        submits, effects = self._batches.interrupt(turn_id)
-        told = Interrupted(turn_id, reason, audio_end_ms)
-        if not submits:
-            return [told, *effects, *self._gate.drop(turn_id)]
-        done = self._submit(turn_id) if self._batches.ready(turn_id) else []
-        return [told, *effects, *done]
-
-    def _submit(self, turn_id: str) -> list[Effect]:
-        interrupted = self._batches.was_interrupted(turn_id)
-        last, effects = self._batches.submit(turn_id, self._line)
-        self._ledger.take(effects)
-        if interrupted and self._config.on_interrupt == "drop":
-            return [*self._up(effects), *self._gate.drop(turn_id)]
-        if self._rounds > self._config.max_tool_rounds:
-            message = (
-                f"{self._rounds} rounds of tools without a word of the user: no further reply is asked for"
-            )
-            stop = Error("too_many_tool_rounds", message, recoverable=True)
-            return [*self._up(effects), *self._gate.drop(turn_id), stop]
-        return [*self._up(effects), *self._up(self._gate.ask(last, instead_of=turn_id))]
 
     def _up(self, effects: Effects) -> list[Effect]:
         if self._line is None:

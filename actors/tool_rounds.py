@@ -1,0 +1,114 @@
+"""Rounds of tools: from the calls that a turn completed to the reply that is asked for to their outputs. Pure.
+
+Its effects are those of a line that is up; whoever calls leaves the sends out while it is down.
+
+Source: the session contract, statements 2, 3, 4 and 7; defect 17 (a bound on rounds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from ..gateway.config import Config
+from .effects import Effect, Effects
+from .events import Error, Interrupted, InterruptReason
+from .ledger import Ledger
+from .memory import OpenBatch
+from .reply_gate import ReplyGate
+from .tool_batches import ToolBatches
+from .tool_outcome import ToolOutcome
+from .turns import CallDraft, Turn
+
+
+class ToolRounds:
+    """What becomes of tool calls, with what that means for replies.
+
+    Args:
+        config: the session's.
+        gate: is asked for a reply to the outputs.
+        batches: the calls and their outcomes.
+        ledger: takes in calls and outputs.
+    """
+
+    def __init__(self, config: Config, gate: ReplyGate, batches: ToolBatches, ledger: Ledger) -> None:
+        self._config = config
+        self._gate = gate
+        self._batches = batches
+        self._ledger = ledger
+        self._rounds = 0
+
+    def user_spoke(self) -> None:
+        """The count begins anew with each word of the user."""
+        self._rounds = 0
+
+    def runnable(self, turn: Turn, status: str) -> list[CallDraft]:
+        """The calls that get an output: all that were completed, dropped ones and those of a hidden response excepted."""
+        if status != "completed" or not turn.default or not turn.announced:
+            return []
+        if turn.interrupted and self._config.on_interrupt == "drop" and not self._config.settle_dropped_calls:
+            return []
+        return [
+            call for call in turn.calls.values() if call.completed and not self._batches.holds(call.call_id)
+        ]
+
+    def begin(self, turn: Turn, calls: list[CallDraft], line: int | None) -> Effects:
+        """A turn is over, and these of its calls are to be answered."""
+        if not calls:
+            return ()
+        self._rounds += 1
+        return self._batches.start(turn.turn_id, calls, line or 0, interrupted=turn.interrupted)
+
+    def resume(
+        self, batches: Mapping[str, OpenBatch], at_work: Collection[str], line: int | None
+    ) -> list[Effect]:
+        """Go on with what an earlier incarnation began; ``at_work``: the calls whose workers outlived it."""
+        effects = list(self._batches.restore(batches, at_work))
+        for turn_id in batches:
+            effects += self.settle(turn_id, line)
+        return effects
+
+    def finished(self, outcome: ToolOutcome, line: int | None) -> list[Effect]:
+        """A tool worker is done with a call."""
+        turn_id, effects = self._batches.finished(outcome)
+        return [*effects, *(self._submit(turn_id, line) if turn_id else ())]
+
+    def timed_out(self, call_id: str, line: int | None) -> list[Effect]:
+        """A tool took too long."""
+        turn_id, effects = self._batches.timed_out(call_id)
+        return [*effects, *(self._submit(turn_id, line) if turn_id else ())]
+
+    def settle(self, turn_id: str, line: int | None) -> list[Effect]:
+        """Submit a turn's outputs, if all are there."""
+        return self._submit(turn_id, line) if self._batches.ready(turn_id) else []
+
+    def open_turns(self) -> list[str]:
+        """The turns whose tools an interruption would stop."""
+        return self._batches.open_turns()
+
+    def interrupt(
+        self, turn_id: str, reason: InterruptReason, audio_end_ms: int | None, line: int | None
+    ) -> list[Effect]:
+        """The user cut a turn off whose tools are at work."""
+        submits, effects = self._batches.interrupt(turn_id)
+        told = Interrupted(turn_id, reason, audio_end_ms)
+        if not submits:
+            return [told, *effects, *self._gate.drop(turn_id)]
+        return [told, *effects, *self.settle(turn_id, line)]
+
+    def stop(self, reason: str) -> Effects:
+        """End all tools: the session is over."""
+        return self._batches.drop_all(reason)
+
+    def _submit(self, turn_id: str, line: int | None) -> list[Effect]:
+        interrupted = self._batches.was_interrupted(turn_id)
+        last, effects = self._batches.submit(turn_id, line)
+        self._ledger.take(effects)
+        if interrupted and self._config.on_interrupt == "drop":
+            return [*effects, *self._gate.drop(turn_id)]
+        if self._rounds > self._config.max_tool_rounds:
+            message = (
+                f"{self._rounds} rounds of tools without a word of the user: no further reply is asked for"
+            )
+            stop = Error("too_many_tool_rounds", message, recoverable=True)
+            return [*effects, *self._gate.drop(turn_id), stop]
+        return [*effects, *self._gate.ask(last, instead_of=turn_id)]
