@@ -8,7 +8,7 @@ from typing import Any
 
 from .child_spec import ChildSpec
 from .errors import AlreadyPresent, AlreadyStarted, NotFound, Restarting, Running
-from .launching import Incarnation
+from .incarnation import Incarnation
 from .policy import Scope, affected
 from .reasons import NORMAL, ExitReason
 from .requests import RESTARTING, ChildInfo

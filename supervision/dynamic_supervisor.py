@@ -16,9 +16,10 @@ from . import crash_points
 from .checks import is_count, require
 from .child_spec import BRUTAL_KILL, ChildSpec
 from .clock import Clock
-from .ending import end_together, is_expected_end, tell_to_stop
+from .ending import end_together, is_expected_end
 from .errors import InvalidSpec, MaxChildren, NotFound, StartError, StartTimeout
-from .launching import Incarnation, launch, reason_of
+from .incarnation import Incarnation
+from .launching import launch, reason_of
 from .policy import State, Verdict, after_exit, is_reported
 from .reasons import IGNORE, NORMAL, SHUTDOWN, Exit, ExitReason
 from .registry_order import make_oldest
@@ -27,10 +28,9 @@ from .reports import OnReport
 from .requests import RESTARTING, ChildInfo
 from .restart_intensity import RestartIntensity
 from .stable_ref import StableRef
-from .supervised import kill_actor, supervisable
+from .supervised import supervisable
 from .supervising import Supervising
 from .timers import Timer
-from .zombies import abandon
 
 __all__ = ["Budget", "DynamicSupervisor"]
 
@@ -176,7 +176,7 @@ class DynamicSupervisor(Supervising):
             if found.spec.shutdown is BRUTAL_KILL:
                 self._kill(found)
             else:
-                tell_to_stop(found.incarnation)
+                found.incarnation.stop()
                 self._set_timer(found, min(patience_s, float(found.spec.shutdown)))
 
     def which_children(self) -> list[ChildInfo]:
@@ -232,7 +232,7 @@ class DynamicSupervisor(Supervising):
         child.start_error = None
         try:
             child.incarnation = launch(self, child.spec, child.stable_ref, {}, on_ack, on_down)
-        except BaseException as error:  # noqa: BLE001  # the child's constructor, in our thread: reported
+        except BaseException as error:  # noqa: BLE001  # no thread for it, or no such sibling: reported
             self._not_started(child, reason_of(error))
         else:
             self._set_timer(child, child.spec.start_timeout_s)
@@ -243,6 +243,7 @@ class DynamicSupervisor(Supervising):
         self._clear_timer(child)
         child.phase = _Phase.RUNNING
         child.spec = child.spec.to_keep
+        assert child.incarnation.ref is not None  # it has acked
         child.stable_ref._bind(child.incarnation.ref)
         if child.starter is not None:
             if crash_points.armed:
@@ -279,7 +280,7 @@ class DynamicSupervisor(Supervising):
 
     def _on_time_is_up(self, child: _Child, incarnation: Incarnation) -> None:
         if child.killed:
-            abandon(incarnation.ref)
+            incarnation.abandon()
             return
         if child.phase is _Phase.STARTING:
             child.start_error = StartTimeout(child.spec.start_timeout_s)
@@ -290,7 +291,7 @@ class DynamicSupervisor(Supervising):
     def _kill(self, child: _Child) -> None:
         assert child.incarnation is not None
         child.killed = True
-        kill_actor(child.incarnation.ref)
+        child.incarnation.kill()
         self._set_timer(child, child.spec.kill_grace_s)
 
     def _forget(self, child: _Child, reason: ExitReason) -> None:
@@ -366,7 +367,7 @@ class DynamicSupervisor(Supervising):
     def _wind_down(self, reason: ExitReason) -> None:
         children = list(self._children.values())
         running = [(child.incarnation, child.spec) for child in children if child.incarnation is not None]
-        make_oldest([incarnation.ref for incarnation, _ in running])
+        make_oldest([incarnation.ref for incarnation, _ in running if incarnation.ref is not None])
         end_together(running, self._bell, brutally=self._life.killed)
         for child in children:
             incarnation = child.incarnation

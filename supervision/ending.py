@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from pykka._envelope import Envelope
-
 from .child_spec import BRUTAL_KILL, BrutalKill, ChildSpec
-from .launching import Bell, Incarnation
+from .incarnation import Incarnation
+from .launching import Bell
 from .policy import is_reported
 from .reasons import KILLED, SHUTDOWN, ExitReason, is_clean
-from .supervised import StopFor, kill_actor
-from .zombies import abandon
 
-__all__ = ["end_together", "is_expected_end", "tell_to_stop"]
-
-
-def tell_to_stop(incarnation: Incarnation) -> None:
-    """Queue a stop with reason SHUTDOWN: what was sent before is handled first, as with an Erlang process that traps exits."""
-    incarnation.mailbox.offer(Envelope(StopFor.because(SHUTDOWN)))
+__all__ = ["end_together", "is_expected_end"]
 
 
 def end_together(
@@ -41,19 +33,17 @@ def end_together(
     ]
     for seconds, incarnation, spec in patience:
         if seconds > 0.0 and spec.shutdown is not BRUTAL_KILL:
-            tell_to_stop(incarnation)
+            incarnation.stop()
     killed: list[tuple[Incarnation, ChildSpec]] = []
     for seconds, incarnation, spec in sorted(patience, key=_by_seconds):
-        if seconds > 0.0 and bell.wait_until(incarnation.mailbox.down.is_set, begin + seconds):
+        if seconds > 0.0 and bell.wait_until(_is_down(incarnation), begin + seconds):
             continue
-        kill_actor(incarnation.ref)
+        incarnation.kill()
         killed.append((incarnation, spec))
     begin = clock.monotonic()
     for incarnation, spec in sorted(killed, key=_by_grace):
-        if not bell.wait_until(
-            incarnation.mailbox.down.is_set, begin + spec.kill_grace_s, even_if_killed=True
-        ):
-            abandon(incarnation.ref)
+        if not bell.wait_until(_is_down(incarnation), begin + spec.kill_grace_s, even_if_killed=True):
+            incarnation.abandon()
 
 
 def is_expected_end(spec: ChildSpec, reason: ExitReason) -> bool:
@@ -64,6 +54,10 @@ def is_expected_end(spec: ChildSpec, reason: ExitReason) -> bool:
     if spec.shutdown is BRUTAL_KILL:
         return reason is KILLED
     return reason is SHUTDOWN or (is_clean(reason) and not is_reported(spec.restart, reason))
+
+
+def _is_down(incarnation: Incarnation) -> Callable[[], bool]:
+    return lambda: incarnation.is_down
 
 
 def _seconds(shutdown: float | BrutalKill) -> float:

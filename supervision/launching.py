@@ -1,4 +1,4 @@
-"""Starting an incarnation of an actor: its start is acknowledged, its end is seen. Owns no thread: pykka starts it."""
+"""Starting an incarnation of an actor: its start is acknowledged, its end is seen. Owns a thread until the actor owns it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pykka import ActorRegistry
 from .child_spec import ChildSpec, Sibling
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import InvalidSpec, StartError
+from .incarnation import Incarnation
 from .mailbox import Mailbox
 from .reasons import KILLED, Exit, ExitReason
 from .registry_order import keep_youngest
 from .stable_ref import StableRef
 from .supervised import Supervised, SupervisedLoop, kill_actor, mailbox_of, supervisable
 
-__all__ = ["Bell", "Incarnation", "launch", "reason_of", "start_and_wait"]
+__all__ = ["Bell", "launch", "reason_of", "start_and_wait"]
 
 S = TypeVar("S", bound=SupervisedLoop)
 
@@ -60,27 +61,6 @@ class Bell:
         return True
 
 
-class Incarnation:
-    """One started actor, from its supervisor's point of view. Compared by identity: late news of an older one is told by that."""
-
-    __slots__ = ("acked", "mailbox", "ref")
-
-    def __init__(self, ref: pykka.ActorRef[Any], mailbox: Mailbox) -> None:
-        self.ref = ref
-        self.mailbox = mailbox
-        self.acked = False
-
-    @property
-    def is_down(self) -> bool:
-        """Whether it has ended, to the last."""
-        return self.mailbox.down.is_set()
-
-    @property
-    def reason(self) -> ExitReason:
-        """Why it ended."""
-        return self.mailbox.reason or KILLED
-
-
 def launch(
     owner: Supervised,
     spec: ChildSpec,
@@ -89,7 +69,7 @@ def launch(
     on_ack: Callable[[Incarnation], object],
     on_down: Callable[[Incarnation, ExitReason], object],
 ) -> Incarnation:
-    """Construct the actor of `spec` in this thread and start its own.
+    """Start a thread, and in it construct the actor of `spec` and run it. Does not wait for any of it.
 
     Args:
         owner: the supervisor.
@@ -97,42 +77,108 @@ def launch(
         stable_ref: the reference the child is known by.
         siblings: what a `Sibling(id)` in the start arguments stands for.
         on_ack: called in the child's thread when its `on_start` has returned.
-        on_down: called in the thread that ends the child.
+        on_down: called in the thread that ends the child; also if its constructor raises, or its name is taken.
 
     Raises:
-        BaseException: whatever the constructor raised, that its name is taken, or that no thread could be started. Then
-            nothing is left behind.
+        StartError: there is no sibling for an argument.
+        RuntimeError: no thread could be started. In both cases nothing is left behind.
     """
-    args = [_resolve(arg, siblings) for arg in spec.args]
-    kwargs = {name: _resolve(arg, siblings) for name, arg in spec.kwargs.items()}
-    actor = _construct(supervisable(spec.start), args, kwargs)
-    mailbox = mailbox_of(actor)
-    incarnation = Incarnation(actor.actor_ref, mailbox)
-    life = actor._trunkline_life
-    life.child_id = spec.id
-    life.stable_ref = stable_ref
-    life.ancestors = (owner.actor_ref, *owner._life.ancestors)
-
-    def acknowledge() -> None:
-        incarnation.acked = True
-        on_ack(incarnation)
-
-    life.on_ack = acknowledge
+    actor_class = supervisable(spec.start)
+    incarnation = Incarnation(on_down, f"{actor_class.__name__} {spec.id}")
+    birth = _Birth(owner, spec, stable_ref, incarnation, on_ack)
+    birth.args = [_resolve(arg, siblings) for arg in spec.args]
+    birth.kwargs = {name: _resolve(arg, siblings) for name, arg in spec.kwargs.items()}
     # A blocked child must not keep the process alive: the root's thread does that.
-    vars(actor)["use_daemon_thread"] = True
-    if owner._mailbox.clock is not SYSTEM_CLOCK and mailbox.clock is SYSTEM_CLOCK:
-        mailbox.use_clock(owner._mailbox.clock)
-    if spec.mailbox == "keep":
-        mailbox.bequeath(stable_ref._inherit)
-    if spec.register is not None:
-        registry, name = spec.register
+    thread = threading.Thread(target=birth.run, name=incarnation.name, daemon=True)
+    incarnation.thread = thread
+    thread.start()
+    return incarnation
+
+
+class _Birth:
+    """From a recipe to a running actor, in the child's thread. Lets go of the arguments before the actor runs."""
+
+    def __init__(
+        self,
+        owner: Supervised,
+        spec: ChildSpec,
+        stable_ref: StableRef[Any],
+        incarnation: Incarnation,
+        on_ack: Callable[[Incarnation], object],
+    ) -> None:
+        self.args: list[Any] = []
+        self.kwargs: dict[str, Any] = {}
+        self._actor_class = supervisable(spec.start)
+        self._child_id = spec.id
+        self._keeps = spec.mailbox == "keep"
+        self._register = spec.register
+        self._ancestors = (owner.actor_ref, *owner._life.ancestors)
+        self._clock = owner._mailbox.clock
+        self._stable_ref = stable_ref
+        self._incarnation = incarnation
+        self._on_ack = on_ack
+
+    def run(self) -> None:
+        """Construct the actor and run its loop; what goes wrong before that is the incarnation's end."""
+        incarnation = self._incarnation
         try:
-            registry.register(name, incarnation.ref)
+            actor = self._made()
+        except BaseException as error:  # noqa: BLE001  # the thread's edge: it is why the start failed
+            self.args, self.kwargs = [], {}
+            incarnation.failed(reason_of(error))
+            return
+        if actor is None:
+            incarnation.failed(KILLED)
+            return
+        if type(actor)._start_actor_loop is pykka.ThreadingActor._start_actor_loop:
+            actor._actor_loop()
+            return
+        try:
+            actor._start_actor_loop()  # a class that knows better what runs it
+        except BaseException as error:  # noqa: BLE001  # as above
+            _undo(actor, error)
+
+    def _made(self) -> SupervisedLoop | None:
+        actor = _construct(self._actor_class, self.args, self.kwargs)
+        self.args, self.kwargs = [], {}
+        mailbox = mailbox_of(actor)
+        try:
+            self._prepare(actor, mailbox)
+            wanted = self._incarnation.take(
+                actor.actor_ref, mailbox, lambda: self._introduce(actor.actor_ref)
+            )
         except BaseException as error:
             mailbox.finalize(error)  # its constructor may have given its reference to somebody who asks
             raise
-    _run(actor, lambda reason: on_down(incarnation, reason))
-    return incarnation
+        if not wanted:
+            actor.actor_ref.actor_stopped.set()
+            mailbox.finalize(KILLED)
+            return None
+        return actor
+
+    def _prepare(self, actor: SupervisedLoop, mailbox: Mailbox) -> None:
+        life, incarnation, on_ack = actor._trunkline_life, self._incarnation, self._on_ack
+        life.child_id = self._child_id
+        life.stable_ref = self._stable_ref
+        life.ancestors = self._ancestors
+
+        def acknowledge() -> None:
+            incarnation.acked = True
+            on_ack(incarnation)
+
+        life.on_ack = acknowledge
+        vars(actor)["use_daemon_thread"] = True
+        if self._clock is not SYSTEM_CLOCK and mailbox.clock is SYSTEM_CLOCK:
+            mailbox.use_clock(self._clock)
+        if self._keeps:
+            mailbox.bequeath(self._stable_ref._inherit)
+
+    def _introduce(self, ref: pykka.ActorRef[Any]) -> None:
+        if self._register is not None:
+            registry, name = self._register
+            registry.register(name, ref)
+        ActorRegistry.register(ref)
+        keep_youngest(self._ancestors)
 
 
 def reason_of(error: BaseException) -> ExitReason:
@@ -167,7 +213,6 @@ def _run(actor: SupervisedLoop, on_down: Callable[[ExitReason], object]) -> None
     mailbox, ref = mailbox_of(actor), actor.actor_ref
     mailbox.watch(on_down)
     ActorRegistry.register(ref)
-    keep_youngest(actor._trunkline_life.ancestors)
     try:
         actor._start_actor_loop()
     except BaseException as error:
@@ -176,10 +221,14 @@ def _run(actor: SupervisedLoop, on_down: Callable[[ExitReason], object]) -> None
             error, Exception
         ):  # Ctrl-C: perhaps its thread runs already, and waits for its children
             kill_actor(ref)
-        ref.actor_stopped.set()
-        ActorRegistry.unregister(ref)
-        mailbox.finalize(error)
+        _undo(actor, error)
         raise
+
+
+def _undo(actor: SupervisedLoop, error: BaseException) -> None:
+    actor.actor_ref.actor_stopped.set()
+    ActorRegistry.unregister(actor.actor_ref)
+    mailbox_of(actor).finalize(error)
 
 
 def start_and_wait(

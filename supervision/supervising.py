@@ -12,7 +12,8 @@ from .child_spec import ChildSpec
 from .clock import Clock
 from .errors import CallerError, InvalidSpec, SupervisionError
 from .genserver import GenServer
-from .launching import Bell, Incarnation, start_and_wait
+from .incarnation import Incarnation
+from .launching import Bell, start_and_wait
 from .mailbox import Mailbox
 from .proxied import wrong_request
 from .reasons import ExitReason
@@ -32,7 +33,7 @@ from .requests import (
 )
 from .restart_intensity import RestartIntensity
 from .stable_ref import StableRef
-from .supervised import judge, kill_actor, supervisable
+from .supervised import judge, supervisable
 from .tree import TreeNode, gather, short_urn
 
 __all__ = ["Supervising"]
@@ -178,7 +179,7 @@ class Supervising(GenServer):
         for stable_ref, incarnation in self._all_children():
             stable_ref._end(reason)
             if incarnation is not None and not incarnation.is_down:
-                kill_actor(incarnation.ref)
+                incarnation.kill()
 
     def _report(
         self, context: Context, spec: ChildSpec, reason: ExitReason, ref: pykka.ActorRef[Any] | None = None

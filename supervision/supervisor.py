@@ -15,7 +15,8 @@ from .children import Child, Children
 from .clock import Clock
 from .ending import end_together, is_expected_end
 from .errors import AlreadyPresent, InvalidSpec, StartError, StartTimeout, cause_of
-from .launching import Incarnation, launch, reason_of
+from .incarnation import Incarnation
+from .launching import launch, reason_of
 from .policy import (
     AUTO_SHUTDOWNS,
     STRATEGIES,
@@ -195,7 +196,7 @@ class Supervisor(Supervising):
                 lambda _: self._bell.wake(),
                 self._tell_end(child),
             )
-        except BaseException as error:  # noqa: BLE001  # the child's constructor, in our thread: reported
+        except BaseException as error:  # noqa: BLE001  # no thread for it, or no such sibling: reported
             return self._not_started(child, reason_of(error))
         timeout_s = child.spec.start_timeout_s
         arrived = self._bell.wait_until(
@@ -205,6 +206,7 @@ class Supervisor(Supervising):
             child.waiting = False
             child.spec = child.spec.to_keep
             child.incarnation = incarnation
+            assert incarnation.ref is not None  # it has acked
             child.stable_ref._bind(incarnation.ref)
             return None
         if not arrived:

@@ -19,7 +19,7 @@ from .mailbox import Mailbox
 from .reasons import KILLED
 from .supervised import life_of
 
-__all__ = ["Zombie", "abandon", "zombies"]
+__all__ = ["Zombie", "abandon", "remember", "zombies"]
 
 _logger = logging.getLogger("trunkline.supervision")
 
@@ -29,7 +29,7 @@ class Zombie:
     """A thread that still runs although its actor was given up.
 
     Attributes:
-        actor_urn: of the incarnation it was.
+        actor_urn: of the incarnation it was; "" if it hangs in its constructor.
         thread_name: "<ClassName> <child id>".
         since: when it was abandoned, `time.time()`.
         stack: where it was stuck then.
@@ -62,10 +62,17 @@ def abandon(ref: pykka.ActorRef[Any]) -> None:
     mailbox = ref.actor_inbox
     assert isinstance(mailbox, Mailbox)
     thread = None if life is None else life.thread
-    if thread is not None and thread.is_alive() and not mailbox.down.is_set():
-        frame = sys._current_frames().get(thread.ident or 0)
-        stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
-        with _lock:
-            _abandoned.append((Zombie(ref.actor_urn, thread.name, time.time(), stack), thread))
-        _logger.error("%s does not come back from its handler and is abandoned. Its stack:\n%s", ref, stack)
+    if thread is not None and not mailbox.down.is_set():
+        remember(thread, str(ref), ref.actor_urn)
     mailbox.finalize(KILLED)
+
+
+def remember(thread: threading.Thread, who: str, actor_urn: str) -> None:
+    """Note a thread that is abandoned, with its stack; one that has ended is nothing to note."""
+    if not thread.is_alive():
+        return
+    frame = sys._current_frames().get(thread.ident or 0)
+    stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+    with _lock:
+        _abandoned.append((Zombie(actor_urn, thread.name, time.time(), stack), thread))
+    _logger.error("%s does not come back from its handler and is abandoned. Its stack:\n%s", who, stack)

@@ -42,18 +42,27 @@ def test_the_runtime_needs_four_packages_and_no_more(project):
     assert {BOUNDS.match(one)["name"] for one in project["dependencies"]} == NEEDED
 
 
-def test_the_simulator_is_an_extra(project):
-    assert [BOUNDS.match(one)["name"] for one in project["optional-dependencies"]["simulator"]] == [
-        "websockets"
-    ]
+@pytest.mark.parametrize(
+    ("extra", "packages"), [("simulator", ["websockets", "trustme"]), ("audio", ["soxr"])]
+)
+def test_what_is_heavy_or_seldom_needed_is_an_extra(project, extra, packages):
+    assert [BOUNDS.match(one)["name"] for one in project["optional-dependencies"][extra]] == packages
 
 
 def test_every_dependency_has_a_lower_and_an_upper_bound_and_what_is_installed_lies_between(project):
-    for one in [*project["dependencies"], *project["optional-dependencies"]["simulator"]]:
+    extras = [one for extra in project["optional-dependencies"].values() for one in extra]
+    for one in [*project["dependencies"], *extras]:
         match = BOUNDS.match(one)
         assert match, one
         installed = version(importlib.metadata.version(match["name"]))
         assert version(match["lower"]) <= installed < version(match["upper"]), one
+
+
+def test_the_pytest_plugin_is_found_by_pytest(project):
+    assert project["entry-points"]["pytest11"] == {"trunkline": "trunkline.pytest_plugin"}
+    assert [one.value for one in importlib.metadata.entry_points(group="pytest11", name="trunkline")] == [
+        "trunkline.pytest_plugin"
+    ]
 
 
 def test_every_public_name_is_there_and_is_said_once():

@@ -1,10 +1,12 @@
 """What is wrong is said to whoever did it, by name, and harms neither supervisor nor siblings."""
 
 import asyncio
+import dataclasses
 import math
 import subprocess
 import sys
 import threading
+import time
 
 import pykka
 import pytest
@@ -25,16 +27,19 @@ from trunkline.supervision import (
     RestartChild,
     StartChild,
     StartError,
+    StartTimeout,
     Supervised,
     SupervisionError,
     Supervisor,
     TerminateChild,
     WhichChild,
+    WhichChildren,
     call,
     join,
     link,
     tree,
     watch,
+    zombies,
 )
 
 PATIENCE_S = 10.0
@@ -443,3 +448,85 @@ def test_who_only_says_it_is_a_supervisor_is_not_asked_for_its_tree(run_tree, wo
         ("plain", "running", ()),
     ]
     assert call(root, WhichChild("strict"), PATIENCE_S).restarts == 0
+
+
+def eventually(condition):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, zombies()
+        threading.Event().wait(0.005)
+
+
+class Plain(pykka.ThreadingActor):
+    pass
+
+
+class HangsInItsConstructor(pykka.ThreadingActor):
+    """Until it is released; then it says so."""
+
+    def __init__(self, release, made):
+        super().__init__()
+        release.wait(30)
+        made.set()
+
+
+class TestAConstructorThatHangs:
+    @pytest.fixture
+    def hanging(self):
+        release, made = threading.Event(), threading.Event()
+        spec = ChildSpec(
+            "stuck",
+            HangsInItsConstructor,
+            (release, made),
+            shutdown=0.05,
+            start_timeout_s=0.05,
+            kill_grace_s=0.05,
+        )
+        yield spec, release, made
+        release.set()
+        assert made.wait(5)
+
+    @pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
+    def test_is_a_start_error_and_the_supervisor_serves_on(self, kind, hanging):
+        spec, _, _ = hanging
+        supervisor = kind.start()
+        try:
+            with pytest.raises(StartError) as caught:
+                call(supervisor, StartChild(spec))
+            assert isinstance(caught.value.reason, StartTimeout)
+            eventually(lambda: call(supervisor, WhichChildren()) == [])
+        finally:
+            supervisor.stop()
+
+    def test_a_dynamic_supervisor_serves_while_it_hangs(self, hanging):
+        spec, _, _ = hanging
+        supervisor = DynamicSupervisor.start()
+        try:
+            started = supervisor.ask(StartChild(dataclasses.replace(spec, start_timeout_s=30.0)), block=False)
+            (child,) = call(supervisor, WhichChildren())
+            call(supervisor, TerminateChild(child.stable_ref))
+            with pytest.raises(StartError):
+                started.get(timeout=5)
+        finally:
+            supervisor.stop()
+
+    def test_what_it_makes_in_the_end_is_thrown_away(self, hanging):
+        spec, release, made = hanging
+        supervisor = DynamicSupervisor.start()
+        try:
+            with pytest.raises(StartError):
+                call(supervisor, StartChild(spec))
+            eventually(lambda: [one.thread_name for one in zombies()] == ["HangsInItsConstructor stuck"])
+            release.set()
+            assert made.wait(5)
+            eventually(lambda: zombies() == [])
+            assert pykka.ActorRegistry.get_by_class(HangsInItsConstructor) == []
+        finally:
+            supervisor.stop()
+
+    def test_a_tree_that_cannot_start_for_it_is_taken_down(self, hanging):
+        spec, _, _ = hanging
+        with pytest.raises(StartError) as caught:
+            Supervisor.start([ChildSpec("before", Plain), spec])
+        assert caught.value.reason.term[:2] == ("failed_to_start_child", "stuck")
+        assert pykka.ActorRegistry.get_all() == []
