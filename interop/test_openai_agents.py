@@ -26,13 +26,6 @@ DEADLINE_S = 10.0
 TEXT: dict[str, Any] = {"output_modalities": ["text"]}
 PUSH_TO_TALK: dict[str, Any] = {"turn_detection": None}
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
 
 class Caller:
     """A program around a session: it remembers the session's events, and the server's events among them."""
