@@ -205,7 +205,8 @@ class Conversation:
         if not self._is_default(response):
             self._turns.begin(response.id, default=False)
             return [started]
-        fate, effects = self._gate.created(response)
+        answered = self._ledger.history.is_answered if over else None
+        fate, effects = self._gate.created(response, answered)
         turn = self._turns.begin(response.id, default=True, hidden=fate == "late")
         cancel = [self._cancel(turn)] if fate != "shown" and not over else []
         match fate:
@@ -222,6 +223,8 @@ class Conversation:
             return NOTHING
         effects: list[Effect] = []
         if not self._turns.known(response.id):  # around interruptions there may be no response.created
+            if self._is_default(response):
+                effects += self._ledger.answered(response)
             effects += self._begin(response, over=True)
         turn, said = self._turns.finish(response)
         self._playback.turn_finished(turn.turn_id)

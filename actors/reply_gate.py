@@ -101,15 +101,21 @@ class ReplyGate:
 
     # -- responses
 
-    def created(self, response: Response) -> tuple[Fate, Effects]:
-        """A default response began. Returns what becomes of it, and effects."""
+    def created(
+        self, response: Response, answered: Callable[[str], bool] | None = None
+    ) -> tuple[Fate, Effects]:
+        """A default response began. Returns what becomes of it, and effects.
+
+        ``answered``: it is over already and its beginning was not seen, so that what was in the conversation then is not
+        known: it covers the items that its words follow.
+        """
         create, create_id = self._create, _create_id(response)
         self._names_creates = self._names_creates or create_id is not None
         self._reply_due = False
         if self._is_late(create_id):
             self._active = _Active(response.id)
             return "late", ()
-        arrived = {ask for ask, shown in self._asks.items() if shown}
+        arrived = {ask for ask, shown in self._asks.items() if shown and (answered is None or answered(ask))}
         if create is None or (self._names_creates and create_id != create.event_id):
             self._active = _Active(response.id, arrived)  # the server's own
             return "shown", [] if create is not None else self._disarm()

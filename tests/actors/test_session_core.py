@@ -84,6 +84,28 @@ class TestStatement01SingleFlightReplies:
         core.server("response.done", response={"id": "unseen", "status": "completed"})
         assert core.types() == ["response.create"]
 
+    def test_a_response_that_was_never_seen_to_begin_covers_no_more_than_it_answered(self, drive):
+        core = drive()
+        core.say(SendText("a"))
+        item, create = core.wire[0]["item"], core.wire[1]["event_id"]
+        core.server("conversation.item.added", item=item)
+        core.refuse(create, "conversation_already_has_active_response")
+        core.clear()
+        core.server("response.done", response={"id": "unseen", "status": "completed", "output": []})
+        assert core.types() == ["response.create"]
+
+    def test_a_response_that_was_never_seen_to_begin_covers_what_its_words_follow(self, drive):
+        core = drive()
+        core.say(SendText("a"))
+        item, create = core.wire[0]["item"], core.wire[1]["event_id"]
+        core.server("conversation.item.added", item=item)
+        core.refuse(create, "conversation_already_has_active_response")
+        core.clear()
+        said = {"id": "i9", "type": "message", "role": "assistant", "status": "completed"}
+        said["content"] = [{"type": "output_text", "text": "A"}]
+        core.server("response.done", response={"id": "unseen", "status": "completed", "output": [said]})
+        assert core.types() == []
+
     def test_silence_is_a_recoverable_error_and_a_late_response_is_cancelled_and_hidden(self, drive):
         core = drive()
         core.say(SendText("a"))
