@@ -151,7 +151,7 @@ class BrokerActor(GenServer):
             return
         recipe = self._recipe
         session = SessionRecipe(session_id, recipe.model, recipe.gateway, config, tools, recipe.runner)
-        entry = self._directory.add(session_id)
+        entry = self._directory.add(session_id, config.input_audio_format)
         if resumed:
             entry.subscribers.keep_for_the_first()
         self._connecting[session_id] = reply

@@ -49,9 +49,13 @@ class SendText:
 
 @dataclass(frozen=True, slots=True)
 class SendAudio:
-    """Append input audio, already encoded in the session's input format (PCM16: little-endian, mono, 24 kHz)."""
+    """Append input audio, already encoded in the session's input format (PCM16: little-endian, mono, 24 kHz).
+
+    ``epoch`` names the line it is meant for; audio for a line that is lost is dropped. None: for whatever line there is.
+    """
 
     data: bytes
+    epoch: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -17,7 +17,8 @@ from ..gateway import server_events as wire
 from ..gateway.client_events import ConversationItemDelete, ConversationItemTruncate, ResponseCancel
 from ..gateway.config import Config
 from ..gateway.items import assistant_text
-from ..gateway.wire_types import Item, RateLimit, Response
+from ..gateway.session_update import format_name
+from ..gateway.wire_types import Item, Response, SessionInfo
 from .effects import NOTHING, Effect, Effects, Send
 from .events import (
     AssistantTurnCompleted,
@@ -34,14 +35,13 @@ from .history import HistoryItem, heard_text
 from .ledger import Ledger
 from .memory import OpenBatch
 from .playback import Heard, Playback
+from .rate_limits import rate_limits_updated
 from .reply_gate import ReplyGate
 from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
 from .tool_outcome import ToolOutcome
 from .tool_rounds import ToolRounds
 from .turns import Turn, Turns, announce
 from .usage import SessionUsage
-
-LOW_LIMIT = 0.1
 
 
 class Conversation:
@@ -61,7 +61,7 @@ class Conversation:
         self._tools = ToolRounds(config, gate, batches, ledger)
         self._ledger = ledger
         self._playback = Playback()
-        self._turns = Turns(self._playback, 24.0 if config.output_audio_format == "pcm16" else 8.0)
+        self._turns = Turns(self._playback, config.output_audio_format)
         self._line: int | None = None
         self._names_conversations = False
 
@@ -87,7 +87,7 @@ class Conversation:
             wire.ConversationItemDone: self._item_done,
             wire.InputAudioBufferSpeechStarted: self._speech_started,
             wire.InputAudioBufferSpeechStopped: self._speech_stopped,
-            wire.RateLimitsUpdated: _rate_limits,
+            wire.RateLimitsUpdated: rate_limits_updated,
         }
 
     def history(self) -> list[HistoryItem]:
@@ -128,6 +128,12 @@ class Conversation:
             elif turn.announced:
                 effects.append(AssistantTurnCompleted(turn.turn_id, "cancelled"))
         return [*effects, *self._ledger.line_down(), *self._gate.line_down()]
+
+    def confirmed(self, session: SessionInfo) -> None:
+        """The provider says what the session is like: it may speak in another format than it was asked to."""
+        output = session.audio.output if session.audio is not None else None
+        confirmed = format_name(output.format) if output is not None else None
+        self._turns.audio_format = confirmed or self._config.output_audio_format
 
     # -- commands
 
@@ -203,11 +209,12 @@ class Conversation:
         """A response began; ``over``: and is over as well, so that there is nothing left to cancel."""
         started = AssistantTurnStarted(response.id)
         if not self._is_default(response):
-            self._turns.begin(response.id, default=False)
+            self._turns.begin(response.id, default=False, audio_format=_format_of(response))
             return [started]
         answered = self._ledger.history.is_answered if over else None
         fate, effects = self._gate.created(response, answered)
-        turn = self._turns.begin(response.id, default=True, hidden=fate == "late")
+        own_format = _format_of(response)
+        turn = self._turns.begin(response.id, default=True, hidden=fate == "late", audio_format=own_format)
         cancel = [self._cancel(turn)] if fate != "shown" and not over else []
         match fate:
             case "late":
@@ -339,17 +346,7 @@ def _status(response: Response) -> TurnStatus:
     return response.status if response.status in get_args(TurnStatus) else "completed"  # type: ignore[return-value]  # narrowed by the set
 
 
-def _rate_limits(event: wire.RateLimitsUpdated, _now: float) -> Effects:
-    low = [limit for limit in event.rate_limits if _is_low(limit)]
-    if not low:
-        return NOTHING
-    reset_ms = 1000.0 * max(limit.reset_seconds or 0.0 for limit in low)
-    return [RateLimited(reset_ms, tuple(msgspec.to_builtins(limit) for limit in event.rate_limits))]
-
-
-def _is_low(limit: RateLimit) -> bool:
-    return (
-        bool(limit.limit)
-        and limit.remaining is not None
-        and limit.remaining / (limit.limit or 1.0) < LOW_LIMIT
-    )
+def _format_of(response: Response) -> str | None:
+    """The format of this response's audio, where the provider names it."""
+    output = response.audio.output if response.audio is not None else None
+    return format_name(output.format) if output is not None else None

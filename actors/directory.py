@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..supervision import StableRef
+from .audio_intake import AudioIntake
 from .crew import ToolAtWork
 from .events import SessionClosed
 from .session_log import MemorySessionLogs, SessionLog, SessionLogs
@@ -25,6 +26,7 @@ class SessionEntry:
         connected: whether ``connect()`` has handed the session out.
         starts: how many incarnations there were.
         tools: the calls at work, by call_id.
+        audio: what the application says, on its way to the session.
         failure: what ended it, if something did: whoever still waits for ``connect()`` may ask too late to hear it from the actor.
     """
 
@@ -36,6 +38,7 @@ class SessionEntry:
     starts: int = 0
     tools: dict[str, ToolAtWork] = field(default_factory=dict[str, ToolAtWork])
     failure: Exception | None = None
+    audio: AudioIntake = field(default_factory=AudioIntake)
 
 
 class Directory:
@@ -50,9 +53,10 @@ class Directory:
         self._lock = threading.Lock()
         self._entries: dict[str, SessionEntry] = {}
 
-    def add(self, session_id: str) -> SessionEntry:
-        """Make an entry for a new session."""
+    def add(self, session_id: str, input_audio_format: str = "pcm16") -> SessionEntry:
+        """Make an entry for a new session, which takes audio of this format."""
         entry = SessionEntry(session_id, Subscribers(session_id), self._logs.open(session_id))
+        entry.audio = AudioIntake(input_audio_format)
         with self._lock:
             self._entries[session_id] = entry
         return entry

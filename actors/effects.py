@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..gateway.client_events import ClientEvent
+from ..gateway.client_events import ClientEvent, InputAudioBufferAppend
 from .events import CloseReason, Event
 from .session_log import Entry
 
@@ -24,11 +24,17 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SendAppend:
-    """Send input audio behind everything else, and answer ``token``; refused when the outgoing buffer is full."""
+    """Send input audio behind everything else, all or none, and answer ``token``; refused when the outgoing buffer is full."""
 
-    data: bytes
-    event_id: str
+    pieces: tuple[InputAudioBufferAppend, ...]
     token: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioEpoch:
+    """Tell whoever takes in audio that what comes from now on is for another line: it is to carry this name."""
+
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,7 @@ Effect: TypeAlias = (
     Event
     | Send
     | SendAppend
+    | AudioEpoch
     | Record
     | Resolve
     | Reject

@@ -156,7 +156,7 @@ class AssistantTranscript(SessionEvent, frozen=True, gc=False):
 
 
 class AssistantAudioDelta(SessionEvent, frozen=True, gc=False):
-    """A piece of the reply's audio: ``pcm`` is ``(n_samples,) int16``, mono, at the negotiated rate, a read-only view.
+    """A piece of the reply's audio: ``pcm`` is ``(n_samples,) int16``, mono, a read-only view, ``rate_hz`` samples a second.
 
     Source: ``response.output_audio.delta``.
     """
@@ -166,6 +166,7 @@ class AssistantAudioDelta(SessionEvent, frozen=True, gc=False):
     pcm: Pcm16
     item_id: str | None = None
     content_index: int = 0
+    rate_hz: int = 24_000
 
 
 class AssistantTurnCompleted(SessionEvent, frozen=True, gc=False):

@@ -41,6 +41,11 @@ class Line:
         self._service_timer: Timer | None = None
         mailbox.watch_fd(self._fd)
 
+    @property
+    def wants_write(self) -> bool:
+        """Whether something that was sent waits for the socket."""
+        return self._transport.wants_write
+
     def pump(self, handle: Callable[[memoryview], None]) -> None:
         """Hand over what has arrived."""
         self._transport.pump(handle)

@@ -7,17 +7,17 @@ returns a future (``.get()`` or ``await``); ``events()``, ``close()`` and ``stop
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast, overload
 
 import pykka
 from pykka import messages
 
-from ..gateway.audio import array_to_pcm16
+from ..gateway.audio_input import Audio
 from ..supervision import Future, StableProxy, StableRef, TerminateChild, Tree, call
 from . import commands as cmd
 from .directory import Directory, SessionEntry
 from .event_stream import EventStream
-from .events import Pcm16, SessionClosed
+from .events import SessionClosed
 from .history import HistoryItem
 from .own_future import OwnFuture
 from .usage import SessionUsage
@@ -91,16 +91,66 @@ class SessionProxy(StableProxy[Any]):
         """
         return self._ask(cmd.SendText(text))
 
-    def send_audio_frame(self, pcm: Pcm16) -> Future[None]:
-        """Append input audio. ``pcm``: ``(n_samples,) int16``, mono, 24 kHz; encoded here, so the array may be reused at once."""
-        return self._ask(cmd.SendAudio(array_to_pcm16(pcm)))
+    def send_audio(self, audio: Audio, rate_hz: int | None = None) -> Future[None]:
+        """Append input audio of any length. The future is done when the line has taken all of it, in events below 15 MiB.
+
+        It is converted here, in the caller's thread, so an array may be used again at once; the filter goes on from call to
+        call, and ``commit_audio()`` ends it.
+
+        Args:
+            audio: ``(n_samples,)`` or ``(n_samples, 2)`` int16, float32 or float64 (from -1 to 1), stereo becoming mono; or bytes:
+                with a rate 16-bit little-endian mono PCM, without one in the session's input format.
+            rate_hz: its samples per second; by default the format's own, 24 kHz (8 kHz for G.711). Others need the extra `audio`.
+
+        Raises:
+            InvalidAudio: it is none of that. The caller's fault.
+            MissingExtra: it has to be resampled, and soxr is not installed.
+            SendBufferFull: (in the future) more than 1 MiB waits already, and none of this was taken: send it again later.
+            LineDown: (in the future) there is no line, or the one it was meant for is lost: audio is never replayed.
+        """
+        sent = self._entry.audio.put(audio, rate_hz, self._ask)
+        return _done() if sent is None else sent
+
+    @overload
+    def send_audio_frame(
+        self, pcm: Audio, rate_hz: int | None = None, *, wait: Literal[True] = True
+    ) -> Future[None]: ...
+    @overload
+    def send_audio_frame(self, pcm: Audio, rate_hz: int | None = None, *, wait: Literal[False]) -> None: ...
+    def send_audio_frame(
+        self, pcm: Audio, rate_hz: int | None = None, *, wait: bool = True
+    ) -> Future[None] | None:
+        """Append one frame of a live source, such as a microphone's 20 ms: as ``send_audio`` does.
+
+        With ``wait=False`` nobody hears what became of it, which costs the caller a few microseconds: a frame that finds no
+        line, or one that lags by more than 1 MiB, is dropped, and one ``error(code="uplink_lagging", dropped=n)`` tells how many.
+
+        Raises:
+            InvalidAudio: it is no audio. The caller's fault.
+            MissingExtra: it has to be resampled, and soxr is not installed.
+            ActorDown: with ``wait=False``, the session is closed.
+            MailboxFull: with ``wait=False``, the session is being restarted, and 1,000 messages wait for it already.
+        """
+        if wait:
+            return self.send_audio(pcm, rate_hz)
+        self._entry.audio.put(pcm, rate_hz, self._tell)
+        return None
 
     def commit_audio(self) -> Future[None]:
-        """Make what was appended a user message and ask for a reply: push to talk. At least 100 ms of audio."""
+        """Make what was appended a user message and ask for a reply: push to talk.
+
+        Under the server's turn detection, which commits by itself, there may be nothing left: then nothing is sent.
+
+        Raises:
+            InvalidCommand: (in the future) less than 100 ms of audio, which the provider refuses. The caller's fault.
+            LineDown: (in the future) there is no line, and no audio on it.
+        """
+        self._entry.audio.finish(self._ask)
         return self._ask(cmd.CommitAudio())
 
     def clear_audio(self) -> Future[None]:
         """Forget the input audio that was not committed."""
+        self._entry.audio.clear()
         return self._ask(cmd.ClearAudio())
 
     def create_response(self) -> Future[None]:
@@ -208,3 +258,9 @@ class BrokerProxy(StableProxy[Any]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop().get()
+
+
+def _done() -> Future[None]:
+    future: Future[None] = Future()
+    future.set(None)
+    return future

@@ -12,8 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ..gateway.client_events import InputAudioBufferAppend
-from ..gateway.errors import ConnectError, LineClosed, ProtocolError, SendBufferFull
+from ..gateway.errors import ConnectError, LineClosed, ProtocolError
 from ..supervision import (
     KILLED,
     Down,
@@ -35,6 +34,7 @@ from .connect_worker import LineFailed, LineOffered
 from .crew import Crew, Tag, WorkerStarted
 from .directory import SessionEntry
 from .effects import (
+    AudioEpoch,
     DropLine,
     Effect,
     Finish,
@@ -50,12 +50,13 @@ from .effects import (
     StopTool,
 )
 from .errors import SessionGone, SessionLogError
-from .events import Error, SessionClosed, SessionOpened
+from .events import SessionClosed, SessionOpened
 from .line import Line, LineService
 from .memory import recall
 from .recipe import SessionRecipe, build_core
 from .tool_outcome import ToolOutcome
 from .tool_worker import ToolDone
+from .uplink import Uplink
 
 _log = logging.getLogger("trunkline.actors")
 
@@ -89,8 +90,8 @@ class SessionActor(GenServer):
         self._replies: dict[int, Reply] = {}
         self._last_token = 0
         self._timers: dict[Hashable, Timer] = {}
-        self._lagging = 0
-        self._crew: Crew  # from on_start on
+        self._uplink: Uplink  # both from on_start on
+        self._crew: Crew
         self._began = False
 
     # -- lifecycle
@@ -107,6 +108,7 @@ class SessionActor(GenServer):
         self._began = True
         self._core = build_core(self._recipe, recall(entry.log.read()), restarts)
         self._receive = self._core.receive
+        self._uplink = Uplink(self._recipe.gateway.encode)
         self._decode = (
             self._recipe.gateway.decode
         )  # not in __init__: what fails there leaves a mailbox to the collector
@@ -114,6 +116,7 @@ class SessionActor(GenServer):
             SessionOpened: self._publish.open,
             Send: self._send,
             SendAppend: self._send_append,
+            AudioEpoch: self._begin_audio,
             Record: self._record,
             Resolve: self._resolve,
             Reject: self._reject,
@@ -242,6 +245,8 @@ class SessionActor(GenServer):
         """After every message: tell the core of a loss, watch the socket for what waits, end if that was decided."""
         if self._line is not None and self._lost is None:
             try:
+                if self._uplink.busy:
+                    self._answer(self._uplink.flush(self._line))
                 self._line.settle()
             except LineClosed as closed:
                 self._lost = closed
@@ -279,6 +284,7 @@ class SessionActor(GenServer):
         if line is not None and line.attempt == effect.attempt:
             self._line = self._lost = None
             line.drop()
+            self._answer(self._uplink.clear())
 
     def _goodbye_s(self) -> float:
         return min(0.5, self._recipe.config.close_timeout_s / 4)
@@ -313,37 +319,30 @@ class SessionActor(GenServer):
     def _send(self, effect: Send) -> None:
         if crash_points.armed:
             crash_points.reach("session.before_send")
-        data = self._recipe.gateway.encode(effect.event)
         if self._line is not None and self._lost is None:
             try:
-                self._line.send(data)
+                self._uplink.send(self._line, effect.event)
             except LineClosed as closed:
                 self._lost = closed
 
     def _send_append(self, effect: SendAppend) -> None:
-        data = self._recipe.gateway.encode(
-            InputAudioBufferAppend(audio=effect.data, event_id=effect.event_id)
-        )
+        line = self._line if self._lost is None else None
         try:
-            if self._line is not None and self._lost is None:
-                self._line.send_audio(data)
+            taken, answers = self._uplink.append(line, effect)
         except LineClosed as closed:
             self._lost = closed
-        except SendBufferFull as full:
-            self._refuse_audio(effect, full)
-            return
-        if self._lagging:
-            message = f"the line took no audio: {self._lagging} frames were dropped"
-            self._publish(Error("uplink_lagging", message, recoverable=True, dropped=self._lagging))
-            self._lagging = 0
-        if effect.token is not None:
-            self._resolve(Resolve(effect.token))
+            taken, answers = self._uplink.append(None, effect)
+        if not taken:
+            self._core.audio_refused(sum(len(piece.audio) for piece in effect.pieces))
+        self._answer(answers)
 
-    def _refuse_audio(self, effect: SendAppend, full: SendBufferFull) -> None:
-        if effect.token is not None:
-            self._reject(Reject(effect.token, full))
-        else:
-            self._lagging += 1
+    def _answer(self, answers: Iterable[Effect]) -> None:
+        for answer in answers:
+            self._performers.get(type(answer), self._publish)(answer)
+
+    def _begin_audio(self, effect: AudioEpoch) -> None:
+        if self._entry.starts == self._incarnation:
+            self._entry.audio.epoch = effect.epoch
 
     def _record(self, effect: Record) -> None:
         if self._entry.starts == self._incarnation:  # what a zombie finds out is not written down

@@ -105,7 +105,8 @@ class SessionCore:
 
     def start(self, now: float, at_work: Collection[str] = ()) -> Effects:
         """The actor started: open a line. ``at_work``: the calls whose workers outlived an earlier incarnation."""
-        return [*self._conversation.resume(self._open_batches, at_work), *self._keeper.start(now)]
+        resumed = self._conversation.resume(self._open_batches, at_work)
+        return [*resumed, *self._audio.begin(), *self._keeper.start(now)]
 
     def receive(self, event: ServerEvent, now: float) -> Effects:
         """The server said something."""
@@ -145,6 +146,10 @@ class SessionCore:
             case _:
                 return self._keeper.timer(key, now)
 
+    def audio_refused(self, n_bytes: int) -> None:
+        """The line did not take this much of the audio."""
+        self._audio.refused(n_bytes)
+
     def tool_finished(self, outcome: ToolOutcome, _now: float) -> Effects:
         """A ToolWorker delivered, or died."""
         return self._conversation.tool_finished(outcome)
@@ -163,10 +168,11 @@ class SessionCore:
                 return self._updates.want(text, token, up=self._keeper.up)
             case GetInstructions():
                 return _resolve(token, self._config.instructions)
-            case SendAudio(data):
-                return self._audio.append(data, token)
+            case SendAudio(data, epoch):
+                return self._audio.append(data, epoch, token)
             case CommitAudio():
-                return self._audio.commit(token, self._conversation.ask)
+                under_vad = self._config.vad is not None
+                return self._audio.commit(token, self._conversation.ask, under_vad=under_vad)
             case ClearAudio():
                 return self._audio.clear(token)
             case ReportPlayback(item_id, played_ms):
@@ -187,13 +193,13 @@ class SessionCore:
         return [*self._conversation.line_up(number), *self._updates.line_up()]
 
     def _line_down(self) -> Effects:
-        self._audio.line_down()
-        return self._conversation.line_down()
+        return [*self._audio.line_down(), *self._conversation.line_down()]
 
     def _over(self) -> Effects:
         return self._conversation.stop_tools("session_closed")
 
     def _session_updated(self, event: wire.SessionUpdated, now: float) -> Effects:
+        self._conversation.confirmed(event.session)
         if self._keeper.phase is Phase.GREETING:
             return self._keeper.greeted(event.session)
         instructions, answers = self._updates.confirmed(event.session.instructions)
@@ -215,7 +221,7 @@ class SessionCore:
         handled, item_id, effects = self._conversation.refused(detail.event_id or None, detail.code)
         if handled:
             return effects
-        if codes.is_benign_error(detail.code, under_vad=self._config.vad_creates_response):
+        if codes.is_benign_error(detail.code, under_vad=self._config.vad is not None):
             return effects
         error = ServerError.from_detail(detail)
         if not error.recoverable:

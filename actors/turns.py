@@ -12,8 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from ..gateway.audio_output import AudioOutput
 from ..gateway.server_events import (
     ResponseFunctionCallArgumentsDelta,
     ResponseFunctionCallArgumentsDone,
@@ -41,7 +40,6 @@ from .events import (
 )
 from .playback import Playback
 
-_INT16 = np.dtype("<i2")
 _REMEMBERED = 1024  # ids of finished turns, so that a second response.done is known for what it is
 
 
@@ -69,13 +67,13 @@ class Turn:
 
     turn_id: str
     default: bool
+    audio: AudioOutput
     announced: bool = True
     interrupted: bool = False
     items: list[str] = field(default_factory=list[str])
     spoken: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     said: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     calls: dict[str, CallDraft] = field(default_factory=dict[str, CallDraft])
-    odd_bytes: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 class Turns:
@@ -83,21 +81,24 @@ class Turns:
 
     Args:
         playback: is told what audio went out.
-        samples_per_ms: of the output audio.
+        audio_format: of what the provider says, until it confirms one.
     """
 
-    def __init__(self, playback: Playback, samples_per_ms: float) -> None:
+    def __init__(self, playback: Playback, audio_format: str) -> None:
         self._playback = playback
-        self._samples_per_ms = samples_per_ms
+        self.audio_format = audio_format
         self._all: dict[str, Turn] = {}
         self._visible: dict[str, Turn] = {}
         self._finished: OrderedDict[str, None] = OrderedDict()
 
     # -- lifecycle
 
-    def begin(self, response_id: str, *, default: bool, hidden: bool = False) -> Turn:
-        """A response began. ``hidden``: nothing of it reaches a subscriber."""
-        turn = Turn(response_id, default, announced=not hidden, interrupted=hidden)
+    def begin(
+        self, response_id: str, *, default: bool, hidden: bool = False, audio_format: str | None = None
+    ) -> Turn:
+        """A response began. ``hidden``: nothing of it reaches a subscriber. ``audio_format``: its own, if it has one."""
+        audio = AudioOutput(audio_format or self.audio_format)
+        turn = Turn(response_id, default, audio, announced=not hidden, interrupted=hidden)
         self._all[response_id] = turn
         if not hidden:
             self._visible[response_id] = turn
@@ -168,26 +169,24 @@ class Turns:
         return (AssistantTranscriptDelta(event.response_id, event.delta, event.item_id, event.content_index),)
 
     def audio_delta(self, event: ResponseOutputAudioDelta, now: float) -> Effects:
-        """More audio; an odd byte waits for the next delta of its item."""
+        """More audio, in the format of its response; an odd byte waits for the next delta of its item."""
         turn = self._visible.get(event.response_id)
         if turn is None:
             return NOTHING
-        data = event.delta
-        if turn.odd_bytes:
-            data = turn.odd_bytes.pop(event.item_id, b"") + data
-        if len(data) & 1:
-            turn.odd_bytes[event.item_id] = data[-1:]
-            data = data[:-1]
-        pcm = np.frombuffer(data, _INT16)
+        audio = turn.audio
+        pcm, rate_hz = audio.decode(event.item_id, event.delta), audio.rate_hz
         if turn.default:  # what is no part of the conversation cannot be taken back from it
-            length_ms = len(pcm) / self._samples_per_ms
+            length_ms = 1000.0 * len(pcm) / rate_hz
             self._playback.delivered(turn.turn_id, event.item_id, event.content_index, length_ms, now)
-        return (AssistantAudioDelta(event.response_id, pcm, event.item_id, event.content_index),)
+        return (AssistantAudioDelta(event.response_id, pcm, event.item_id, event.content_index, rate_hz),)
 
     # -- finals
 
     def audio_done(self, event: ResponseOutputAudioDone, _now: float) -> Effects:
         """All audio of a part was received."""
+        turn = self._all.get(event.response_id)
+        if turn is not None:
+            turn.audio.end(event.item_id)
         self._playback.finished(event.item_id)
         return NOTHING
 

@@ -24,6 +24,7 @@ class AudioOutput:
     def __init__(self, audio_format: str = "pcm16") -> None:
         self._format = checks.one_of("output_audio_format", audio_format, SAMPLE_RATES)
         self._odd: dict[str, bytes] = {}
+        self._rate_hz = SAMPLE_RATES[self._format]
 
     @property
     def audio_format(self) -> str:
@@ -33,7 +34,7 @@ class AudioOutput:
     @property
     def rate_hz(self) -> int:
         """The rate of what comes out."""
-        return SAMPLE_RATES[self._format]
+        return self._rate_hz
 
     def decode(self, item_id: str, delta: bytes) -> Pcm16:
         """Return the samples of a delta; half a sample at its end waits for the next delta of the item.

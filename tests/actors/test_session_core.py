@@ -16,11 +16,12 @@ from trunkline.actors.commands import (
     SendText,
     UpdateInstructions,
 )
-from trunkline.actors.effects import Finish, OpenLine
+from trunkline.actors.effects import AudioEpoch, Finish, OpenLine, SendAppend
 from trunkline.actors.errors import CommandTimeout, InvalidCommand, LineDown
 from trunkline.actors.events import Error
 from trunkline.actors.tool_outcome import ToolOutcome
 from trunkline.actors.tool_runner import SerialToolRunner
+from trunkline.gateway.audio import MAX_APPEND_BYTES
 from trunkline.gateway.errors import ConnectTimeout, HandshakeRefused, LineClosed, ServerError, Unreachable
 
 
@@ -755,6 +756,68 @@ class TestAudioIn:
         core.say(SendAudio(b"\0\0"))
         core.say(CommitAudio())
         assert core.types() == ["input_audio_buffer.commit", "response.create"]
+
+    @pytest.mark.parametrize(("format", "enough"), [("pcm16", 4800), ("g711_ulaw", 800), ("g711_alaw", 800)])
+    def test_a_tenth_of_a_second_is_as_many_bytes_as_the_format_makes_of_it(self, drive, format, enough):
+        core = drive(input_audio_format=format)
+        core.say(SendAudio(b"\0" * (enough - 1)))
+        assert "99 ms" in str(core.rejected[core.say(CommitAudio())])
+        core.say(SendAudio(b"\0"))
+        assert core.resolved[core.say(CommitAudio())] is None
+
+    def test_under_turn_detection_an_empty_buffer_is_nobody_s_fault_and_sends_nothing(self, drive):
+        core = drive(turn_detection="server_vad")
+        assert core.resolved[core.say(CommitAudio())] is None
+        core.say(SendAudio(b"\0" * 9600))
+        core.server("input_audio_buffer.committed", item_id="i")
+        assert core.resolved[core.say(CommitAudio())] is None
+        assert core.wire == []
+        core.say(SendAudio(b"\0" * 9600))
+        core.say(CommitAudio())
+        assert core.types() == ["input_audio_buffer.commit", "response.create"]
+
+    def test_what_the_line_refused_does_not_count(self, drive):
+        core = drive()
+        core.say(SendAudio(b"\0" * 9600))
+        core.core.audio_refused(9600)
+        assert isinstance(core.rejected[core.say(CommitAudio())], InvalidCommand)
+
+    def test_long_audio_goes_in_pieces_with_ids_of_their_own(self, drive):
+        core = drive()
+        data = bytes(range(256)) * (MAX_APPEND_BYTES // 128)
+        token = core.say(SendAudio(data))
+        (append,) = core.of(SendAppend)
+        assert (append.token, b"".join(piece.audio for piece in append.pieces)) == (token, data)
+        assert [len(piece.audio) for piece in append.pieces] == [MAX_APPEND_BYTES] * 2
+        assert len({piece.event_id for piece in append.pieces}) == 2
+
+    def test_audio_for_a_lost_line_is_not_for_the_next(self, drive):
+        core = drive(opened=False)
+        (first,) = core.of(AudioEpoch)
+        core.open()
+        core.take(core.core.line_lost(LineClosed(1006), 0.0))
+        first, second = core.of(AudioEpoch)
+        assert first.epoch != second.epoch
+        core.timer("retry")
+        core.open()
+        core.clear()
+        assert isinstance(core.rejected[core.say(SendAudio(b"\0\0", first.epoch))], LineDown)
+        assert core.of(SendAppend) == []
+        core.say(SendAudio(b"\0\0", second.epoch))
+        core.say(SendAudio(b"\0\0"))
+        assert len(core.of(SendAppend)) == 2
+
+    def test_told_audio_that_found_no_line_is_reported_once(self, drive):
+        core = drive()
+        core.take(core.core.line_lost(LineClosed(1006), 0.0))
+        for _ in range(3):
+            core.take(core.core.command(SendAudio(b"\0\0"), None, 0.0))
+        core.timer("retry")
+        core.open()
+        core.clear()
+        core.say(SendAudio(b"\0\0"))
+        core.say(SendAudio(b"\0\0"))
+        assert [(event.code, event.dropped) for event in core.seen] == [("uplink_lagging", 3)]
 
     def test_audio_into_a_dead_line_is_refused(self, drive):
         core = drive()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import itertools
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -83,6 +84,10 @@ class Puppet:
         connection = self._connections[-1]
         self.wire.note_frame("received", len(self._connections), json.loads(frame)["type"], frame)
         connection.send(frame)
+
+    def drop(self) -> None:
+        """End the line without a word."""
+        self._connections[-1].socket.shutdown(socket.SHUT_RDWR)
 
     def stop(self) -> None:
         self._server.shutdown()
