@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 WHEEL  := .venv-wheel
+OTHERS := .venv-interop
 TESTS  ?= tests
 
-.PHONY: help run test conformance check lint types wheel bench clean
+.PHONY: help run test conformance interop check lint types wheel bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -35,6 +36,16 @@ test: $(VENV)/.dev ## the whole test suite with branch coverage (TESTS=tests/act
 conformance: $(VENV)/.dev ## the suites of OTP, Elixir and pykka: which case is ported, adapted, not applicable
 	$(BIN)/python tests/conformance/report.py
 
+$(OTHERS)/.clients: interop/requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing other people's clients into $(OTHERS)"
+	@$(PYTHON) -m venv $(OTHERS)
+	@$(OTHERS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(OTHERS)/bin/python -m pip install --quiet --editable '.[simulator]' -r interop/requirements.txt > $(OTHERS)/pip.log 2>&1 || { cat $(OTHERS)/pip.log; exit 1; }
+	@touch $@
+
+interop: $(OTHERS)/.clients ## other people's realtime clients against the simulator, in their own environment: which flow works with which
+	$(OTHERS)/bin/python interop/report.py
+
 check: lint types test wheel ## what CI runs: lint, types, tests with coverage, tests against the wheel
 
 lint: $(VENV)/.dev ## ruff: lint and format
@@ -60,4 +71,4 @@ bench: $(VENV)/.run ## the hot path against websocket-client's own, supervision 
 	$(BIN)/python benchmarks/supervision.py
 
 clean: ## remove everything that make created
-	rm -rf $(VENV) $(WHEEL) build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(WHEEL) $(OTHERS) build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
