@@ -12,8 +12,11 @@ CANCEL_NOT_ACTIVE: Final = "response_cancel_not_active"
 COMMIT_EMPTY: Final = "input_audio_buffer_commit_empty"
 SESSION_EXPIRED: Final = "session_expired"
 
-RETRIED_CLOSES: Final = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1015})
-"""Close codes after which a new connection is worth trying. 3000 and 4000 (bad key, model, shape) never are."""
+RETRIED_CLOSES: Final = frozenset({1001, 1002, 1005, 1006, 1011, 1012, 1013, 1015})
+"""Close codes after which a new connection is worth trying. 3000 and 4000 (bad key, model, shape) never are.
+
+1002 is ours: the bytes that came were no frames. A new line has new bytes (decision 0011).
+"""
 
 FATAL_ERRORS: Final = frozenset(
     {

@@ -221,7 +221,7 @@ def test_no_line_is_worth_another_try_unless_tls_failed(error: ConnectError, rec
 @pytest.mark.parametrize("close_code", [None, *range(1000, 1016), 3000, 4000])
 def test_a_closed_line_is_recoverable_as_its_code_is(close_code: int | None):
     error = LineClosed(close_code)
-    assert error.recoverable == (close_code in (None, 1001, 1005, 1006, 1011, 1012, 1013, 1015))
+    assert error.recoverable == (close_code in (None, 1001, 1002, 1005, 1006, 1011, 1012, 1013, 1015))
     assert error.code == "connection_lost"
 
 
