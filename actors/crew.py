@@ -87,6 +87,7 @@ class Crew:
         self._lines: dict[
             Tag, pykka.ActorRef[Any]
         ] = {}  # this and the refs of tools are entered in the supervisor's thread
+        self._left = False
         self._dismissed = False
 
     def connect(self, effect: OpenLine) -> None:
@@ -104,10 +105,12 @@ class Crew:
     def adopt(self) -> set[str]:
         """Take over the tools that outlived an earlier incarnation. Returns their call_ids."""
         for call_id, tool in list(self._tools.items()):
-            if tool.ref is None or not tool.ref.is_alive():
-                del self._tools[call_id]
-            else:
+            if tool.ref is None:
+                continue  # it is being started: we shall hear of it
+            if tool.ref.is_alive():
                 monitor(tool.ref, self._session, self._tag("tool", call_id))
+            else:
+                del self._tools[call_id]
         return set(self._tools)
 
     def start_tool(self, effect: StartTool) -> None:
@@ -130,8 +133,8 @@ class Crew:
         self._tools.pop(call_id, None)
 
     def started(self, started: WorkerStarted) -> object | None:
-        """The supervisor answered. Returns why there is no worker, None if there is one."""
-        tag = started.tag
+        """The supervisor answered, us or an earlier incarnation. Returns why there is no worker, None if there is one."""
+        tag = self._tag(started.tag.kind, started.tag.key)
         if started.ref is None:
             return started.error or "not started"
         if tag.key == self._attempt if tag.kind == "line" else tag.key in self._tools:
@@ -147,12 +150,13 @@ class Crew:
 
     def leave(self) -> None:
         """This incarnation crashed: end its connection attempts, hire nobody any more; tools go on for the next one."""
-        self._dismissed = True
+        self._left = True
         for tag in list(self._lines):
             self._end(tag)
 
     def dismiss(self, reason: str) -> None:
         """End everybody, and hire nobody any more; from any thread."""
+        self._dismissed = True
         self.leave()
         for tool in list(self._tools.values()):
             tool.token.cancel(reason)
@@ -163,7 +167,7 @@ class Crew:
         return Tag(kind, key, self._incarnation)
 
     def _start(self, tag: Tag, actor: type[GenServer], args: tuple[Any, ...]) -> None:
-        if self._dismissed:
+        if self._left:
             return  # a zombie woke up
         spec = ChildSpec(
             f"{tag.kind} {tag.key}",
@@ -184,11 +188,12 @@ class Crew:
         if ref is not None:
             self._note(tag, ref)
         # After it was noted: either we see the dismissal, or whoever dismisses sees the worker.
-        if self._dismissed and ref is not None:
+        if ref is not None and (self._dismissed or (self._left and tag.kind == "line")):
             self._tools.pop(str(tag.key), None)
             self._lines.pop(tag, None)
             self._terminate(ref)
-        cast(self._me, WorkerStarted(tag, ref, error))
+        # Of a tool the next incarnation hears as well, if there is one already: its worker outlived the crash.
+        cast(self._session if tag.kind == "tool" else self._me, WorkerStarted(tag, ref, error))
 
     def _note(self, tag: Tag, ref: pykka.ActorRef[Any]) -> None:
         if tag.kind == "line":

@@ -292,11 +292,12 @@ class SessionActor(GenServer):
     # -- workers
 
     def _worker_started(self, started: WorkerStarted) -> None:
-        if started.tag.incarnation != self._incarnation:
+        tag = started.tag
+        if tag.incarnation != self._incarnation and tag.kind == "line":
             return  # inherited; whoever asked for it has dismissed it
         refused = self._crew.started(started)
         if refused is not None:
-            self._worker_down(started.tag, refused)
+            self._worker_down(Tag(tag.kind, tag.key, self._incarnation), refused)
 
     def _worker_down(self, tag: Tag, reason: object) -> None:
         """A worker's end comes behind what it told us, so whatever it left open failed."""
