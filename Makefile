@@ -4,12 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 WHEEL  := .venv-wheel
 OTHERS := .venv-interop
+FUZZ   ?= 30
 TESTS  ?= tests
 
-.PHONY: help run test conformance interop check lint types wheel bench clean
+.PHONY: help run test conformance interop fuzz check lint types wheel bench clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Trunkline needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -46,6 +47,9 @@ $(OTHERS)/.clients: interop/requirements.txt pyproject.toml | $(VENV)/bin/python
 interop: $(OTHERS)/.clients ## other people's realtime clients against the simulator, in their own environment: which flow works with which
 	$(OTHERS)/bin/python interop/report.py
 
+fuzz: $(VENV)/.dev ## whatever bytes come, the simulator lives: FUZZ times the examples of the suite (FUZZ=30)
+	TRUNKLINE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/gateway/simulator/test_byte_fuzz.py -o faulthandler_timeout=0
+
 check: lint types test wheel ## what CI runs: lint, types, tests with coverage, tests against the wheel
 
 lint: $(VENV)/.dev ## ruff: lint and format
@@ -71,4 +75,6 @@ bench: $(VENV)/.run ## the hot path against websocket-client's own, supervision 
 	$(BIN)/python benchmarks/supervision.py
 
 clean: ## remove everything that make created
-	rm -rf $(VENV) $(WHEEL) $(OTHERS) build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(WHEEL) $(OTHERS) build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name .ruff_cache -type d -prune -exec rm -rf {} +
