@@ -1,10 +1,12 @@
 """G.711 as tables: mu-law and A-law to 16-bit samples and back. Pure.
 
 A decoding table follows the standard's formula for each of the 256 codes. An encoding table gives each of the 65,536 samples the
-code whose decision interval it lies in. The standard's intervals are those of 14-bit (mu) and 13-bit (A) values; a 16-bit sample
-is rounded down to one, as Sun's reference g711.c and Python's former audioop have it.
+code whose decision interval it lies in. The standard's decision values are multiples of 4 (mu) and 16 (A), and it does not say
+which of two intervals a sample belongs to that lies on one; ITU's own software takes the outer one for a positive sample, the
+inner one for a negative. (Sun's g711.c and Python's former audioop round negative samples away from zero before they look: -1 is
+then not in the interval from 0 to -4.)
 
-Source: ITU-T G.711 (11/88), tables 1a, 1b, 2a, 2b.
+Source: ITU-T G.711 (11/88), tables 1a, 1b, 2a, 2b; on the decision values ITU-T G.191, g711.c.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ def _alaw_decoding() -> Samples:
 def _ulaw_encoding() -> npt.NDArray[np.uint8]:
     value = _ALL >> 2
     sign = np.where(value < 0, 0x80, 0)
-    magnitude = np.minimum(np.abs(value), _ULAW_CLIP) + _ULAW_BIAS
+    magnitude = np.minimum(np.where(value >= 0, value, -value - 1), _ULAW_CLIP) + _ULAW_BIAS
     exponent = _bits(magnitude) - 6
     mantissa = (magnitude >> (exponent + 1)) & 0x0F
     table: npt.NDArray[np.uint8] = (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trunkline.gateway.g711 import decode as decode_at_the_other_end
+from trunkline.gateway.g711 import encode as encode_at_the_other_end
 from trunkline.gateway.simulator.g711 import decode, encode
 
 
@@ -26,16 +28,33 @@ def alaw_value(code):
 
 
 VALUES = {"audio/pcmu": ulaw_value, "audio/pcma": alaw_value}
-# The ends and a middle of the standard's tables, and what Sun's g711.c and Python's former audioop give.
+# The ends and a middle of the standard's tables.
 DECODED = {
     "audio/pcmu": {0x00: -32124, 0x80: 32124, 0xFF: 0, 0x7F: 0, 0xCE: 988, 0x4E: -988, 0xF2: 104},
     "audio/pcma": {0x2A: -32256, 0xAA: 32256, 0xD5: 8, 0x55: -8, 0xFA: 1008, 0x7A: -1008},
 }
 ENCODED = {
-    "audio/pcmu": {0: 0xFF, 1: 0xFF, -1: 0x7E, 100: 0xF2, -100: 0x72, 1000: 0xCE, -1000: 0x4E, 32767: 0x80},
+    "audio/pcmu": {
+        0: 0xFF,
+        1: 0xFF,
+        -1: 0x7F,
+        -4: 0x7F,
+        -5: 0x7E,
+        4: 0xFE,
+        100: 0xF2,
+        -100: 0x73,
+        1000: 0xCE,
+        -1000: 0x4E,
+        32767: 0x80,
+    },
     "audio/pcma": {0: 0xD5, 16: 0xD4, -16: 0x55, -17: 0x54, 100: 0xD3, -100: 0x53, 1000: 0xFA, 32767: 0xAA},
 }
 ALL_CODES = bytes(range(256))
+# Where the intervals of positive samples end, from column 1 of tables 1a and 2a: (how many, how wide), in the unit of column 5.
+INTERVALS = {
+    "audio/pcmu": (4, [(1, 1), (15, 2), *((16, 2 << n) for n in range(1, 8))]),
+    "audio/pcma": (8, [(32, 2), *((16, 2 << n) for n in range(1, 7))]),
+}
 
 
 @pytest.mark.parametrize("law", VALUES)
@@ -55,6 +74,30 @@ def test_a_decoded_code_encodes_to_itself(law):
     again = encode(decode(ALL_CODES, law), law)
     # mu-law has two zeros, which are one sample.
     assert [c for c in range(256) if again[c] != c] == ([0x7F] if law == "audio/pcmu" else [])
+
+
+@pytest.mark.parametrize("law", VALUES)
+def test_every_sample_has_the_code_of_the_interval_between_two_decision_values(law):
+    unit, segments = INTERVALS[law]
+    ends = np.cumsum([unit * width for count, width in segments for _ in range(count)])
+    samples = np.arange(-32_768, 32_768)
+    codes = np.frombuffer(encode(samples.astype(np.int16), law), np.uint8)
+    number = (~codes if law == "audio/pcmu" else codes ^ 0x55) & 0x7F
+    ends[-1] = 32_769  # what is beyond the last decision value is clipped to it
+    begins = np.concatenate([[0], ends[:-1]])
+    assert np.all(begins[number] <= np.abs(samples))
+    assert np.all(np.abs(samples) <= ends[number])
+    assert np.all((codes < 0x80) == (samples < 0))
+    on_one = np.isin(np.abs(samples), ends)
+    # The standard leaves these open. ITU's software: the outer interval for a positive sample, the inner one for a negative.
+    assert np.all(np.abs(samples)[on_one] == np.where(samples > 0, begins[number], ends[number])[on_one])
+
+
+@pytest.mark.parametrize(("law", "name"), [("audio/pcmu", "g711_ulaw"), ("audio/pcma", "g711_alaw")])
+def test_both_ends_of_the_line_say_the_same(law, name):
+    samples = np.arange(-32_768, 32_768).astype(np.int16)
+    assert encode(samples, law) == encode_at_the_other_end(samples, name)
+    assert decode(ALL_CODES, law).tolist() == decode_at_the_other_end(ALL_CODES, name).tolist()
 
 
 @pytest.mark.parametrize("law", VALUES)
