@@ -7,6 +7,8 @@ import time
 import weakref
 from typing import Protocol
 
+from .checks import is_seconds, require
+
 __all__ = ["SYSTEM_CLOCK", "Clock", "ManualClock", "Sleeper", "SystemClock"]
 
 
@@ -74,7 +76,12 @@ class ManualClock:
             self._sleepers.append(weakref.ref(sleeper))
 
     def advance(self, seconds: float) -> None:
-        """Move the time forward by `seconds` and wake every mailbox that uses this clock."""
+        """Move the time forward by `seconds` and wake every mailbox that uses this clock.
+
+        Raises:
+            InvalidSpec: less than 0 seconds, or no number: monotonic time never goes back. The caller's fault.
+        """
+        require(is_seconds(seconds), "seconds", seconds, "seconds >= 0")
         with self._lock:
             self._now += seconds
             sleepers = [ref() for ref in self._sleepers]

@@ -15,6 +15,7 @@ from trunkline.supervision import (
     DynamicSupervisor,
     Future,
     GenServer,
+    InvalidSpec,
     MaxChildren,
     Registry,
     Report,
@@ -465,3 +466,12 @@ def test_the_manual_clock_is_supervisions():
     assert call(child, "then") is None
     root.stop()
     assert ticks == ["now", "tick", "then"] or ticks == ["now", "then", "tick"]
+
+
+@pytest.mark.parametrize("seconds", [-1, -0.001, float("nan"), "1"])
+def test_a_manual_clock_does_not_go_back(seconds):
+    clock = ManualClock(5.0)
+    with pytest.raises(InvalidSpec, match="seconds"):
+        clock.advance(seconds)
+    assert clock.monotonic() == 5.0
+    clock.advance(0)
