@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
+from .arguments import check_brain, is_loopback
 from .brains import Brain
 from .local_certificate import LocalCertificate
 from .server import Simulator
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             simulator, ca_file = _simulator(options, stack)
             _allow_many_files()
             simulator.start()
-        except (OSError, ValueError, ImportError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, TypeError) as error:
             parser.exit(2, f"{parser.prog}: error: {_reason(error, options)}\n")
         sys.stdout.write(_greeting(simulator.url, options.api_key is not None, ca_file))
         sys.stdout.flush()
@@ -133,6 +134,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _simulator(options: argparse.Namespace, stack: ExitStack) -> tuple[Simulator, Path | None]:
+    if options.api_key == "":
+        raise ValueError("--api-key is empty: give a key, or leave it out to accept any")
+    if not is_loopback(options.host) and not (options.allow_remote and options.api_key):
+        raise ValueError(
+            f"--host {options.host} is not loopback: serving others needs --allow-remote, and --api-key or ${KEY_VARIABLE}"
+        )
     context, ca_file = _tls(options, stack)
     simulator = Simulator(
         _brain(options.brain),
@@ -179,11 +186,15 @@ def _brain(name: str) -> Brain:
     module, colon, attribute = _BRAINS.get(name, name).partition(":")
     if not colon:
         raise ValueError(f"--brain {name}: it is 'rule', 'echo' or MODULE:NAME")
-    brain: Any = getattr(importlib.import_module(module), attribute)
-    if callable(brain) and (isinstance(brain, type) or not hasattr(brain, "reply")):
-        brain = brain()
-    if not callable(getattr(brain, "reply", None)):
-        raise TypeError(f"--brain {name}: {brain!r} has no method 'reply'")
+    try:
+        brain: Any = getattr(importlib.import_module(module), attribute)
+        if callable(brain) and (isinstance(brain, type) or not hasattr(brain, "reply")):
+            brain = brain()
+        check_brain(brain)
+    except (
+        Exception
+    ) as error:  # whatever a module of the user's does when it is imported, or its class when it is called
+        raise ValueError(f"--brain {name}: {type(error).__name__}: {error}") from error
     return cast(Brain, brain)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import ssl
@@ -20,6 +19,7 @@ from websockets.http11 import Request, Response
 
 from ..faults import FaultPlan, HttpStatus
 from .admission import Admitted, Refusal, admit, is_realtime_path
+from .arguments import check_at_least_0, check_brain, check_host, check_more_than_0
 from .brains import Brain
 from .connection import Connection
 from .ids import Ids
@@ -79,7 +79,9 @@ class Simulator:
 
     Raises:
         ImpossibleFault: A fault that cannot act in a simulator: the caller's fault.
-        ValueError: A host other than loopback without `allow_remote` and `api_key`: the caller's fault.
+        TypeError: A brain that is none: the caller's fault.
+        ValueError: A host other than loopback without `allow_remote` and `api_key`, or a number that cannot be meant: the
+            caller's fault; names the argument.
     """
 
     def __init__(
@@ -106,17 +108,24 @@ class Simulator:
         transcription_delay_s: float = 0.0,
         faults: FaultPlan | None = None,
     ) -> None:
-        if not _is_loopback(host) and not (allow_remote and api_key):
-            raise ValueError(
-                f"host {host!r} is not loopback: serving others needs allow_remote=True and an api_key"
-            )
+        brain = brain if brain is not None else RuleBrain()
+        check_brain(brain)
+        check_host(host, allow_remote, api_key)
+        check_at_least_0(
+            retry_after_s=retry_after_s,
+            delta_interval_s=delta_interval_s,
+            log_limit=log_limit,
+            audio_pace=audio_pace,
+            transcription_delay_s=transcription_delay_s,
+        )
+        check_more_than_0(session_max_age_s=session_max_age_s, ping_interval_s=ping_interval_s)
         if faults is not None:
             faults.check("simulator")
         self.refuse_status = refuse_status
         self.refuse_error = refuse_error
         self.retry_after_s = retry_after_s
         self.wire = WireLog(log_limit)
-        self._brain: Brain = brain if brain is not None else RuleBrain()
+        self._brain: Brain = brain
         self._host = host
         self._port = port
         self._api_key = api_key
@@ -368,10 +377,3 @@ async def _end(server: Server, lines: Lines) -> None:
     # Mute, stalled and half-open clients do not answer the CLOSE.
     lines.abort()
     await closed
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

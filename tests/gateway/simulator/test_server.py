@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from trunkline.gateway.simulator import FunctionBrain, Gate, Hold, Pause, Say, Simulator
+from trunkline.gateway.simulator import EchoBrain, FunctionBrain, Gate, Hold, Pause, Say, Simulator
 
 DEADLINE_S = 5.0
 
@@ -118,6 +118,32 @@ def test_the_handshake_is_on_record_but_the_key_is_not_in_its_repr(simulate, con
 def test_serving_others_needs_a_flag_and_a_key(options):
     with pytest.raises(ValueError, match="allow_remote"):
         Simulator(host="0.0.0.0", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("audio_pace", -1),
+        ("audio_pace", float("nan")),
+        ("delta_interval_s", -0.1),
+        ("log_limit", -1),
+        ("ping_interval_s", 0),
+        ("retry_after_s", -1),
+        ("session_max_age_s", 0),
+        ("session_max_age_s", float("inf")),
+        ("transcription_delay_s", "soon"),
+        ("api_key", ""),
+    ],
+)
+def test_an_argument_that_cannot_be_meant_is_refused_by_its_name(name, value):
+    with pytest.raises(ValueError, match=name):
+        Simulator(**{name: value})
+
+
+@pytest.mark.parametrize("brain", [EchoBrain, "echo", lambda conversation: []])
+def test_a_brain_that_is_none_is_refused(brain):
+    with pytest.raises(TypeError, match="brain"):
+        Simulator(brain)
 
 
 # -- faults ----------------------------------------------------------------------------------------------------------
