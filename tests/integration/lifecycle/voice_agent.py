@@ -12,6 +12,15 @@ from pathlib import Path
 from trunkline import Broker, Config, OpenAIGateway, SqliteSessionLog, tool
 
 
+_printing = threading.Lock()
+
+
+def say(*words: object) -> None:
+    """Print a line whole, whatever another thread prints."""
+    with _printing:
+        print(*words, flush=True)
+
+
 def main(url: str, database: str, diary: str, text: str) -> None:
     written = Path(diary)
 
@@ -40,9 +49,9 @@ def main(url: str, database: str, diary: str, text: str) -> None:
         "gpt-realtime-2", gateway=OpenAIGateway("a-key", base_url=url), config=config, session_log=log
     )
     session = broker.connect().get(timeout=10)
-    session.subscribe(lambda event: print(event.kind, flush=True)).get(timeout=10)
+    session.subscribe(lambda event: say(event.kind)).get(timeout=10)
     item_id = session.send_text(text).get(timeout=10)
-    print("accepted", session.session_id, item_id, flush=True)
+    say("accepted", session.session_id, item_id)
     threading.Event().wait()
 
 
