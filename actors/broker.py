@@ -37,6 +37,7 @@ from .proxies import SessionProxy
 from .recipe import SessionRecipe, new_id
 from .session import SessionActor
 from .tool import Tool, as_tool
+from .tool_errors import ToolDefinitionError
 from .tool_runner import ToolRunner
 
 _log = logging.getLogger("trunkline.actors")
@@ -248,4 +249,8 @@ def runnable_tools(config: Config) -> dict[str, Tool]:
         ToolDefinitionError: one of them cannot be run. The caller's fault.
     """
     tools = [as_tool(candidate) for candidate in config.tools or ()]
+    for one in tools:
+        if getattr(one, "needs_approval", False) and config.approve_tool is None:
+            problem = "needs approval, and there is nobody to give it"
+            raise ToolDefinitionError(one.descriptor.name, None, problem, "set Config(approve_tool=...)")
     return {tool.descriptor.name: tool for tool in tools}

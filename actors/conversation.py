@@ -33,6 +33,7 @@ from .events import (
 )
 from .history import HistoryItem, heard_text
 from .ledger import Ledger
+from .mcp_calls import McpCalls
 from .memory import OpenBatch
 from .playback import Heard, Playback
 from .rate_limits import rate_limits_updated
@@ -62,6 +63,7 @@ class Conversation:
         self._ledger = ledger
         self._playback = Playback()
         self._turns = Turns(self._playback, config.output_audio_format)
+        self._mcp = McpCalls(new_id, self._turns, self._tools)
         self._line: int | None = None
         self._names_conversations = False
 
@@ -70,14 +72,15 @@ class Conversation:
         turns = self._turns
         return {
             **self._ledger.handlers(),
+            **self._mcp.handlers(),
             wire.ResponseOutputTextDelta: turns.text_delta,
             wire.ResponseOutputTextDone: turns.text_done,
             wire.ResponseOutputAudioDelta: turns.audio_delta,
             wire.ResponseOutputAudioDone: turns.audio_done,
             wire.ResponseOutputAudioTranscriptDelta: turns.transcript_delta,
             wire.ResponseOutputAudioTranscriptDone: turns.transcript_done,
-            wire.ResponseOutputItemAdded: turns.item_added,
-            wire.ResponseOutputItemDone: turns.item_done,
+            wire.ResponseOutputItemAdded: self._output_added,
+            wire.ResponseOutputItemDone: self._output_done,
             wire.ResponseFunctionCallArgumentsDelta: turns.arguments_delta,
             wire.ResponseFunctionCallArgumentsDone: turns.arguments_done,
             wire.ResponseCreated: self._response_created,
@@ -127,7 +130,7 @@ class Conversation:
                 ]
             elif turn.announced:
                 effects.append(AssistantTurnCompleted(turn.turn_id, "cancelled"))
-        return [*effects, *self._ledger.line_down(), *self._gate.line_down()]
+        return [*effects, *self._ledger.line_down(), *self._gate.line_down(), *self._mcp.line_down()]
 
     def confirmed(self, session: SessionInfo) -> None:
         """The provider says what the session is like: it may speak in another format than it was asked to."""
@@ -172,8 +175,14 @@ class Conversation:
         self._playback.report(item_id, played_ms)
 
     def tool_finished(self, outcome: ToolOutcome) -> Effects:
-        """A tool worker is done with a call."""
+        """A tool worker is done with a call, or the application has decided on one of a remote MCP server."""
+        if self._mcp.waits_for(outcome.call_id):
+            return self._up(self._mcp.decided(outcome))
         return self._up(self._tools.finished(outcome, self._line))
+
+    def tool_approved(self, call_id: str) -> Effects:
+        """A tool that needs approval got it."""
+        return self._tools.approved(call_id)
 
     def tool_timed_out(self, call_id: str) -> Effects:
         """A tool took too long."""
@@ -245,8 +254,10 @@ class Conversation:
         if turn.default:
             effects += self._remember(turn, response)
         effects += self._tools.begin(turn, runnable, self._line)
+        effects += self._mcp.turn_over(turn, response, status)
         if turn.default:
-            effects += self._gate.done(response.id, carry=bool(runnable))
+            waits = bool(runnable) or self._mcp.is_asking(turn.turn_id)
+            effects += self._gate.done(response.id, carry=waits)
         effects += self._tools.settle(turn.turn_id, self._line)
         return [*effects, *self._gate.proceed()]
 
@@ -283,11 +294,18 @@ class Conversation:
                 effects += ledger.record(msgspec.structs.replace(item, status=_status(response)))
         return effects
 
+    def _output_added(self, event: wire.ResponseOutputItemAdded, now: float) -> Effects:
+        return [*self._turns.item_added(event, now), *self._mcp.item_added(event)]
+
+    def _output_done(self, event: wire.ResponseOutputItemDone, now: float) -> Effects:
+        return [*self._turns.item_done(event, now), *self._mcp.item_done(event)]
+
     def _item_arrived(
         self, event: wire.ConversationItemAdded | wire.ConversationItemCreated, _now: float
     ) -> Effects:
         if event.item.id:
             self._gate.arrived(event.item.id)
+        self._mcp.listing(event.item)
         return self._ledger.placed(event.item, event.previous_item_id)
 
     def _item_done(self, event: wire.ConversationItemDone, _now: float) -> Effects:

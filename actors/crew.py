@@ -13,9 +13,12 @@ import pykka
 from ..supervision import BRUTAL_KILL, ChildSpec, Future, GenServer, StartChild, TerminateChild, cast, monitor
 from .cancel_token import CancelToken
 from .connect_worker import Attempt, ConnectWorker
-from .effects import OpenLine, StartTool, StopTool
+from .effects import AskApproval, OpenLine, StartTool, StopTool
 from .recipe import SessionRecipe
+from .tool import Tool, as_tool
+from .tool_approval import Approver
 from .tool_context import ToolContext
+from .tool_processes import ToolProcesses
 from .tool_worker import ToolWorker
 
 KILL_GRACE_S = 0.1  # a tool that does not look at its token is abandoned after this
@@ -56,6 +59,11 @@ class ToolAtWork:
     ref: pykka.ActorRef[Any] | None = None
 
 
+@as_tool
+def _allowed() -> None:
+    """What runs when a call is allowed that the provider makes."""
+
+
 class Crew:
     """The workers of one incarnation of a session.
 
@@ -66,6 +74,7 @@ class Crew:
         session: the session's StableRef: what workers find out is for whichever incarnation is there.
         incarnation: which one this is.
         tools: the calls at work, by call_id; the table outlives the incarnation.
+        processes: the broker's, for isolated tools.
     """
 
     def __init__(
@@ -76,6 +85,7 @@ class Crew:
         session: pykka.ActorRef[Any],
         incarnation: int,
         tools: dict[str, ToolAtWork],
+        processes: ToolProcesses,
     ) -> None:
         self._recipe = recipe
         self._supervisor = supervisor
@@ -84,6 +94,7 @@ class Crew:
         self._incarnation = incarnation
         self._attempt = 0
         self._tools = tools
+        self._processes = processes
         self._lines: dict[
             Tag, pykka.ActorRef[Any]
         ] = {}  # this and the refs of tools are entered in the supervisor's thread
@@ -115,10 +126,23 @@ class Crew:
 
     def start_tool(self, effect: StartTool) -> None:
         """Start a tool call."""
+        tool = self._recipe.tools[effect.name]
+        approver = self._approver() if getattr(tool, "needs_approval", False) else None
+        self._start_tool(effect, tool, approver)
+
+    def ask_approval(self, effect: AskApproval) -> None:
+        """Ask the application whether the provider may call an MCP server's tool."""
+        self._start_tool(effect.call, _allowed, self._approver(), effect.server_label)
+
+    def _approver(self) -> Approver:
+        config = self._recipe.config
+        return Approver(config.approve_tool, config.approval_timeout_s)
+
+    def _start_tool(self, effect: StartTool, tool: Tool, *approval: Any) -> None:
         token = CancelToken()
         self._tools[effect.call_id] = ToolAtWork(token)
         context = ToolContext(effect.call_id, effect.name, self._recipe.session_id, effect.turn_id, token)
-        args = (self._recipe.tools[effect.name], effect.arguments, context, self._session)
+        args = (tool, effect.arguments, context, self._session, self._processes, *approval)
         self._start(self._tag("tool", effect.call_id), ToolWorker, args)
 
     def stop_tool(self, effect: StopTool) -> None:

@@ -15,6 +15,7 @@ from .crew import ToolAtWork
 from .events import SessionClosed
 from .session_log import MemorySessionLogs, SessionLog, SessionLogs
 from .subscribers import Subscribers
+from .tool_processes import ToolProcesses
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +28,7 @@ class SessionEntry:
         starts: how many incarnations there were.
         tools: the calls at work, by call_id.
         audio: what the application says, on its way to the session.
+        processes: the broker's, for isolated tools.
         failure: what ended it, if something did: whoever still waits for ``connect()`` may ask too late to hear it from the actor.
     """
 
@@ -37,6 +39,7 @@ class SessionEntry:
     connected: bool = False
     starts: int = 0
     tools: dict[str, ToolAtWork] = field(default_factory=dict[str, ToolAtWork])
+    processes: ToolProcesses = field(default_factory=ToolProcesses)
     failure: Exception | None = None
     audio: AudioIntake = field(default_factory=AudioIntake)
 
@@ -46,10 +49,12 @@ class Directory:
 
     Args:
         logs: where their logs are kept.
+        processes: where isolated tools run.
     """
 
-    def __init__(self, logs: SessionLogs | None = None) -> None:
+    def __init__(self, logs: SessionLogs | None = None, processes: ToolProcesses | None = None) -> None:
         self._logs = logs or MemorySessionLogs()
+        self.processes = processes or ToolProcesses()
         self._lock = threading.Lock()
         self._entries: dict[str, SessionEntry] = {}
 
@@ -57,6 +62,7 @@ class Directory:
         """Make an entry for a new session, which takes audio of this format."""
         entry = SessionEntry(session_id, Subscribers(session_id), self._logs.open(session_id))
         entry.audio = AudioIntake(input_audio_format)
+        entry.processes = self.processes
         with self._lock:
             self._entries[session_id] = entry
         return entry

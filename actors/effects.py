@@ -102,6 +102,14 @@ class StartTool:
 
 
 @dataclass(frozen=True, slots=True)
+class AskApproval:
+    """Ask the application whether a remote MCP server's tool may be called; the answer comes as a tool's outcome."""
+
+    call: StartTool
+    server_label: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopTool:
     """Set the cancel token of a running call and end its worker; its outcome no longer counts."""
 
@@ -132,6 +140,7 @@ Effect: TypeAlias = (
     | OpenLine
     | DropLine
     | StartTool
+    | AskApproval
     | StopTool
     | Finish
 )

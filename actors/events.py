@@ -179,13 +179,17 @@ class AssistantTurnCompleted(SessionEvent, frozen=True, gc=False):
 
 
 class ToolCallStarted(SessionEvent, frozen=True, gc=False):
-    """The model began to write a tool call. Source: ``response.output_item.added`` (function_call)."""
+    """The model began to write a tool call. Source: ``response.output_item.added`` (function_call, mcp_call).
+
+    ``server_label``, here and below: the remote MCP server whose tool it is; the provider calls it, and submits no batch.
+    """
 
     kind: ClassVar[str] = "tool_call_started"
     turn_id: str
     call_id: str
     name: str
     item_id: str | None = None
+    server_label: str | None = None
 
 
 class ToolCallArgsDelta(SessionEvent, frozen=True, gc=False):
@@ -199,7 +203,7 @@ class ToolCallArgsDelta(SessionEvent, frozen=True, gc=False):
 
 
 class ToolCallDispatched(SessionEvent, frozen=True, gc=False):
-    """A ToolWorker was asked to run the call; ``args`` are its arguments, decoded."""
+    """A ToolWorker was asked to run the call, or the provider calls the MCP server; ``args`` are its arguments, decoded."""
 
     kind: ClassVar[str] = "tool_call_dispatched"
     turn_id: str
@@ -207,6 +211,7 @@ class ToolCallDispatched(SessionEvent, frozen=True, gc=False):
     name: str
     args: Mapping[str, Any]
     item_id: str | None = None
+    server_label: str | None = None
 
 
 class ToolCallCompleted(SessionEvent, frozen=True, gc=False):
@@ -218,6 +223,7 @@ class ToolCallCompleted(SessionEvent, frozen=True, gc=False):
     name: str
     result: Any
     item_id: str | None = None
+    server_label: str | None = None
 
 
 class ToolCallFailed(SessionEvent, frozen=True, gc=False):
@@ -230,6 +236,7 @@ class ToolCallFailed(SessionEvent, frozen=True, gc=False):
     error: str
     code: str
     item_id: str | None = None
+    server_label: str | None = None
 
 
 class ToolBatchSubmitted(SessionEvent, frozen=True, gc=False):

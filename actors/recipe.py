@@ -14,7 +14,7 @@ from .ledger import Ledger
 from .memory import Memory
 from .reply_gate import ReplyGate
 from .session_core import SessionCore
-from .tool import Tool, tool_timeout_s
+from .tool import Tool, tool_terms
 from .tool_batches import Policy, ToolBatches
 from .tool_runner import ToolRunner
 
@@ -43,11 +43,11 @@ def build_core(
     config = recipe.config
     gate = ReplyGate(new_id, config.response_timeout_s, vad_replies=config.vad_creates_response)
     gate.restore(memory.open_asks, memory.carried)
-    timeouts_s = {name: tool_timeout_s(tool, config.tool_timeout_s) for name, tool in recipe.tools.items()}
+    terms = {name: tool_terms(tool, config) for name, tool in recipe.tools.items()}
     batches = ToolBatches(
         recipe.runner,
         new_id,
-        timeouts_s,
+        terms,
         cast(Policy, config.on_interrupt),
         settle_dropped=config.settle_dropped_calls,
     )

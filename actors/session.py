@@ -34,6 +34,7 @@ from .connect_worker import LineFailed, LineOffered
 from .crew import Crew, Tag, WorkerStarted
 from .directory import SessionEntry
 from .effects import (
+    AskApproval,
     AudioEpoch,
     DropLine,
     Effect,
@@ -55,7 +56,7 @@ from .line import Line, LineService
 from .memory import recall
 from .recipe import SessionRecipe, build_core
 from .tool_outcome import ToolOutcome
-from .tool_worker import ToolDone
+from .tool_worker import ToolApproved, ToolDone
 from .uplink import Uplink
 
 _log = logging.getLogger("trunkline.actors")
@@ -103,7 +104,13 @@ class SessionActor(GenServer):
         restarts = entry.starts
         self._incarnation = entry.starts = restarts + 1
         crew = self._crew = Crew(
-            self._recipe, self._workers, self.actor_ref, self._stable_ref, self._incarnation, entry.tools
+            self._recipe,
+            self._workers,
+            self.actor_ref,
+            self._stable_ref,
+            self._incarnation,
+            entry.tools,
+            entry.processes,
         )
         self._began = True
         self._core = build_core(self._recipe, recall(entry.log.read()), restarts)
@@ -125,6 +132,7 @@ class SessionActor(GenServer):
             OpenLine: crew.connect,
             DropLine: self._drop_line,
             StartTool: crew.start_tool,
+            AskApproval: crew.ask_approval,
             StopTool: crew.stop_tool,
             Finish: self._note_finish,
         }
@@ -179,6 +187,8 @@ class SessionActor(GenServer):
                     self._perform(self._core.connect_failed(attempt.number, error, self._now()))
             case ToolDone(outcome):
                 self._tool_finished(outcome)
+            case ToolApproved(call_id):
+                self._perform(self._core.tool_approved(call_id))
             case WorkerStarted():
                 self._worker_started(message)
             case Down(Tag() as tag, _, reason):

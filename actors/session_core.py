@@ -154,6 +154,10 @@ class SessionCore:
         """A ToolWorker delivered, or died."""
         return self._conversation.tool_finished(outcome)
 
+    def tool_approved(self, call_id: str) -> Effects:
+        """A tool that needs approval got it."""
+        return self._conversation.tool_approved(call_id)
+
     def command(self, command: SessionCommand, token: int | None, now: float) -> Effects:
         """Somebody wants something; ``token`` is where the answer goes, if anywhere."""
         match command:

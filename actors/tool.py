@@ -8,15 +8,18 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload, runtime_checkable
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
+from ..gateway.config import Config
 from ..gateway.errors import ConfigError
 from ..gateway.tool_descriptor import ToolDescriptor, descriptor_of
 from .tool_arguments import convert_arguments
 from .tool_context import ToolContext
 from .tool_docstring import first_paragraph
 from .tool_errors import ToolDefinitionError
+from .tool_options import Isolation, ToolOptions, ToolSettings, checked_flag, checked_timeout
 from .tool_signature import read_signature
+from .tool_terms import ToolTerms
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +31,8 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 class Tool(Protocol):
     """What a session can call: any object that describes itself and runs.
 
-    It may have an attribute ``timeout_s: float | None`` as well, in seconds, that goes before ``Config(tool_timeout_s=)``.
+    It may have attributes as well: ``timeout_s: float | None``, in seconds, that goes before ``Config(tool_timeout_s=)``,
+    ``background: bool`` and ``needs_approval: bool``, as the options of :func:`tool`.
     """
 
     @property
@@ -55,27 +59,36 @@ class FunctionTool(Generic[P, R]):
     Attributes:
         descriptor: what the model is told.
         timeout_s: how long a call may take, in seconds; None: what the Config says.
+        isolation: whether it runs in a thread or in a process of its own.
+        background: whether it goes on when the user interrupts.
+        needs_approval: whether each call has to be allowed.
     """
 
     descriptor: ToolDescriptor
     timeout_s: float | None
+    isolation: Isolation
+    background: bool
+    needs_approval: bool
 
     def __init__(
         self,
         function: Callable[P, R],
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        timeout_s: float | None = None,
         local_names: Mapping[str, Any] | None = None,
+        **options: Unpack[ToolOptions],
     ) -> None:
-        self._options = (name, description, timeout_s)
+        self._options = options
+        settings = ToolSettings(**options)
         label = _label(function)
         _check_function(function, label)
+        settings.check(function, label)
         functools.update_wrapper(cast("Any", self), function, updated=())
         self._function = function
         self._signature = read_signature(function, label, local_names or {})
-        self.timeout_s = _checked_timeout(timeout_s, label)
+        self.timeout_s = settings.timeout_s
+        self.isolation = settings.isolation
+        self.background = settings.background
+        self.needs_approval = settings.needs_approval
+        name, description = settings.name, settings.description
         try:
             self.descriptor = ToolDescriptor(
                 _checked_name(function.__name__ if name is None else name, label),
@@ -114,43 +127,25 @@ class FunctionTool(Generic[P, R]):
             found = getattr(found, part, None)
         if found is self:
             return path
-        return _rebuild, (self._function, *self._options)
+        return _rebuild, (self._function, self._options)
 
     def __repr__(self) -> str:
         return f"<tool {self.descriptor.name}>"
 
 
-def _rebuild(
-    function: Callable[..., Any], name: str | None, description: str | None, timeout_s: float | None
-) -> FunctionTool[..., Any]:
-    return FunctionTool(function, name=name, description=description, timeout_s=timeout_s)
+def _rebuild(function: Callable[..., Any], options: ToolOptions) -> FunctionTool[..., Any]:
+    return FunctionTool(function, **options)
 
 
 @overload
-def tool(
-    function: Callable[P, R],
-    /,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    timeout_s: float | None = None,
-) -> FunctionTool[P, R]: ...
+def tool(function: Callable[P, R], /, **options: Unpack[ToolOptions]) -> FunctionTool[P, R]: ...
 
 
 @overload
-def tool(
-    *, name: str | None = None, description: str | None = None, timeout_s: float | None = None
-) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
-def tool(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    timeout_s: float | None = None,
-) -> Any:
+def tool(function: Callable[..., Any] | None = None, /, **options: Unpack[ToolOptions]) -> Any:
     """Make a typed function, or a bound method, a tool.
 
     The parameters' annotations become the JSON Schema, the docstring's first paragraph the description, its ``Args:`` (or
@@ -159,9 +154,8 @@ def tool(
 
     Args:
         function: the function, when used without parentheses.
-        name: the model's name for it: 1 to 64 letters, digits, ``_`` and ``-``; the function's own by default.
-        description: instead of the docstring's first paragraph.
-        timeout_s: how long a call may take, in seconds, before the session goes on without it.
+        options: ``name``, ``description``, ``timeout_s``, ``isolation``, ``background``, ``needs_approval``; see
+            :class:`ToolOptions`.
 
     Raises:
         ToolDefinitionError: the function cannot be a tool; the text says why. The programmer's fault.
@@ -171,9 +165,7 @@ def tool(
         # names that string annotations may refer to, when a tool is defined inside a function
         local_names = sys._getframe(1 if function is None else 2).f_locals
         plain = decorated.function if isinstance(decorated, FunctionTool) else decorated
-        return FunctionTool(
-            plain, name=name, description=description, timeout_s=timeout_s, local_names=local_names
-        )
+        return FunctionTool(plain, local_names=local_names, **options)
 
     return decorate if function is None else decorate(function)
 
@@ -200,10 +192,14 @@ def as_tool(candidate: object) -> Tool:
         raise ToolDefinitionError(
             label, None, "has a descriptor but nothing to call", "give it run(arguments, ctx)"
         )
-    timeout_s = _checked_timeout(getattr(candidate, "timeout_s", None), label)
+    timeout_s = checked_timeout(getattr(candidate, "timeout_s", None), label)
+    background, needs_approval = (
+        checked_flag(option, getattr(candidate, option, False), label)
+        for option in ("background", "needs_approval")
+    )
     if getattr(candidate, "descriptor", None) is descriptor:
         return cast(Tool, candidate)
-    return _DescribedTool(descriptor, timeout_s, candidate)
+    return _DescribedTool(descriptor, timeout_s, background, needs_approval, candidate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +208,23 @@ class _DescribedTool:
 
     descriptor: ToolDescriptor
     timeout_s: float | None
+    background: bool
+    needs_approval: bool
     _tool: Any
 
     def run(self, arguments: dict[str, Any], ctx: ToolContext) -> Any:
         return self._tool.run(arguments, ctx)
 
 
-def tool_timeout_s(candidate: Tool, default: float | None) -> float | None:
-    """Return how long a call of this tool may take, in seconds: its own ``timeout_s``, else ``default``; None: no limit."""
+def tool_terms(candidate: Tool, config: Config) -> ToolTerms:
+    """Return on what terms calls of this tool run: its own, else the Config's."""
     own = cast("float | None", getattr(candidate, "timeout_s", None))
-    return default if own is None else own
+    needs_approval = bool(getattr(candidate, "needs_approval", False))
+    return ToolTerms(
+        timeout_s=config.tool_timeout_s if own is None else own,
+        approval_s=config.approval_timeout_s if needs_approval else 0.0,
+        background=bool(getattr(candidate, "background", False)),
+    )
 
 
 def _label(candidate: object) -> str:
@@ -252,14 +255,4 @@ def _checked_name(name: str, label: str) -> str:
         None,
         f"has the name {name!r}, but a model's tool names are 1 to 64 of a-z A-Z 0-9 _ -",
         'give it one: tool(name="...")',
-    )
-
-
-def _checked_timeout(timeout_s: object, label: str) -> float | None:
-    if timeout_s is None:
-        return None
-    if isinstance(timeout_s, int | float) and timeout_s > 0 and timeout_s is not True:
-        return timeout_s
-    raise ToolDefinitionError(
-        label, None, f"has timeout_s={timeout_s!r}", "use a number of seconds above 0, or None for no limit"
     )

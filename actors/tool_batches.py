@@ -23,6 +23,7 @@ from .tool_arguments import parse_arguments
 from .tool_errors import ToolArgumentsError
 from .tool_outcome import ToolOutcome
 from .tool_runner import ToolRunner
+from .tool_terms import ToolTerms
 from .turns import CallDraft
 
 _NO_LINE = -1  # what an earlier incarnation began came from a line that is gone
@@ -57,22 +58,31 @@ class ToolBatches:
         self,
         runner: ToolRunner,
         new_id: Callable[[str], str],
-        timeouts_s: Mapping[str, float | None],
+        terms: Mapping[str, ToolTerms],
         policy: Policy,
         *,
         settle_dropped: bool,
     ) -> None:
         self._runner = runner
         self._new_id = new_id
-        self._timeouts_s = timeouts_s
+        self._terms = terms
         self._policy = policy
         self._settle_dropped = settle_dropped
         self._batches: dict[str, _Batch] = {}
         self._calls: dict[str, tuple[_Batch, _Call]] = {}
 
     def open_turns(self) -> list[str]:
-        """The turns whose tools are still at work and were not interrupted."""
-        return [batch.turn_id for batch in self._batches.values() if not batch.interrupted]
+        """The turns whose tools an interruption would stop: still at work, not interrupted yet, not all in the background."""
+        return [
+            batch.turn_id
+            for batch in self._batches.values()
+            if not batch.interrupted and not all(self.is_background(call.draft) for call in batch.calls)
+        ]
+
+    def is_background(self, draft: CallDraft) -> bool:
+        """Whether this call's tool goes on when the user interrupts."""
+        terms = self._terms.get(draft.name)
+        return terms is not None and terms.background
 
     def holds(self, call_id: str) -> bool:
         """Whether an output is due for this call; a second call of the same id cannot be answered beside it."""
@@ -84,18 +94,14 @@ class ToolBatches:
         """Begin a turn's calls: bad ones fail at once, the others wait for the runner's word.
 
         ``interrupted``: the turn was cut off, but the model had completed its calls before it heard of that; under every
-        policy but ``submit`` they are answered without being run.
+        policy but ``submit`` they are answered without being run, except those in the background.
         """
         calls = [_Call(draft) for draft in sorted(drafts, key=lambda draft: draft.output_index)]
         batch = self._open(_Batch(turn_id, line, calls, interrupted))
-        items = [
-            function_call(one.draft.call_id, one.draft.name, one.draft.arguments, item_id=one.draft.item_id)
-            for one in calls
-        ]
-        effects: list[Effect] = [Record(CallsBegan(turn_id, tuple(items)))]
+        effects: list[Effect] = [_began(batch)]
         for call in calls:
             refusal = self._check(call)
-            if interrupted and self._policy != "submit":
+            if interrupted and not self._submits(call):
                 refusal = ToolOutcome.failed(call.draft.call_id, call.draft.name, "cancelled")
             if refusal is not None:
                 effects += self._settle(batch, call, refusal)
@@ -134,9 +140,19 @@ class ToolBatches:
         turn_id, effects = self.finished(ToolOutcome.failed(call_id, call.draft.name, "timeout"))
         return turn_id, [StopTool(call_id, "timeout"), *effects]
 
-    def was_interrupted(self, turn_id: str) -> bool:
-        """Whether this turn's tools were interrupted and their outputs are submitted all the same."""
-        return self._batches[turn_id].interrupted
+    def approved(self, call_id: str) -> Effects:
+        """A call was allowed to run: its time begins now."""
+        _, call = self._calls.get(call_id, (None, None))
+        timeout_s = None if call is None else self._terms[call.draft.name].timeout_s
+        if call is None or not call.running or timeout_s is None:
+            return ()
+        return [StartTimer(("tool", call_id), timeout_s)]
+
+    def was_dropped(self, turn_id: str) -> bool:
+        """Whether this turn's tools were interrupted and its outputs, if any are submitted, ask for no reply."""
+        batch = self._batches[turn_id]
+        kept = any(self.is_background(call.draft) for call in batch.calls)
+        return batch.interrupted and self._policy == "drop" and not kept
 
     def ready(self, turn_id: str) -> bool:
         """Whether all calls of this turn have their outcome."""
@@ -176,17 +192,18 @@ class ToolBatches:
         if batch is None or batch.interrupted:
             return False, ()
         batch.interrupted = True
-        noted = Record(CallsInterrupted(turn_id))
-        if self._policy == "submit":
-            return True, [noted]
-        effects: list[Effect] = [noted]
+        effects: list[Effect] = [Record(CallsInterrupted(turn_id))]
+        kept = [call for call in batch.calls if self._submits(call)]
+        if len(kept) == len(batch.calls):
+            return True, effects
+        replaced = self._replace_outputs(batch) if self._policy == "drop" and self._settle_dropped else []
         for call in batch.calls:
-            if call.outcome is None:
+            if call.outcome is None and call not in kept:
                 effects += self._cancel(batch, call, "interrupted")
-        if self._policy == "submit_completed_only":
-            return True, [*effects, *self._admit()]
-        if self._settle_dropped:
-            return True, [*self._replace_outputs(batch), *effects, *self._admit()]
+        if self._policy == "submit_completed_only" or self._settle_dropped:
+            return True, [*replaced, *effects, *self._admit()]
+        if kept:
+            return True, [*effects, *self._narrow(batch, kept), *self._admit()]
         return False, [*effects, *self._forget(batch), *self._admit()]
 
     def drop_all(self, reason: str) -> Effects:
@@ -203,7 +220,7 @@ class ToolBatches:
 
     def _check(self, call: _Call) -> ToolOutcome | None:
         draft = call.draft
-        if draft.name not in self._timeouts_s:
+        if draft.name not in self._terms:
             return ToolOutcome.failed(draft.call_id, draft.name, "unknown_tool")
         try:
             call.args = parse_arguments(draft.arguments)
@@ -229,8 +246,14 @@ class ToolBatches:
 
     def _run(self, call: _Call) -> list[Effect]:
         call.running = True
-        timeout_s = self._timeouts_s[call.draft.name]
-        return [] if timeout_s is None else [StartTimer(("tool", call.draft.call_id), timeout_s)]
+        terms = self._terms[call.draft.name]
+        if terms.timeout_s is None:
+            return []
+        # Until it is known to be approved, it has the time for that as well.
+        return [StartTimer(("tool", call.draft.call_id), terms.approval_s + terms.timeout_s)]
+
+    def _submits(self, call: _Call) -> bool:
+        return self._policy == "submit" or self.is_background(call.draft)
 
     def _choose(self, waiting: list[str], running: int) -> tuple[list[str], list[Effect]]:
         """Ask the runner; one that fails, or would have everybody wait for ever, is overruled and reported."""
@@ -270,7 +293,7 @@ class ToolBatches:
         """Under ``drop`` with ``settle_dropped_calls``, even finished calls are answered with "cancelled"."""
         effects: list[Effect] = []
         for call in batch.calls:
-            if call.outcome is not None:
+            if call.outcome is not None and not self.is_background(call.draft):
                 call.outcome = ToolOutcome.failed(call.draft.call_id, call.draft.name, "cancelled")
                 effects.append(Record(CallSettled(batch.turn_id, call.draft.call_id, call.outcome.output)))
         return effects
@@ -285,11 +308,32 @@ class ToolBatches:
             self._calls[call.draft.call_id] = (batch, call)
         return batch
 
+    def _narrow(self, batch: _Batch, kept: list[_Call]) -> list[Effect]:
+        """Drop the other calls of a batch, in the log as well."""
+        for call in batch.calls:
+            if call not in kept:
+                del self._calls[call.draft.call_id]
+        batch.calls = kept
+        settled = [
+            Record(CallSettled(batch.turn_id, call.draft.call_id, call.outcome.output))
+            for call in kept
+            if call.outcome is not None
+        ]
+        return [_began(batch), *settled, Record(CallsInterrupted(batch.turn_id))]
+
     def _forget(self, batch: _Batch) -> list[Effect]:
         del self._batches[batch.turn_id]
         for call in batch.calls:
             self._calls.pop(call.draft.call_id, None)
         return [Record(CallsEnded(batch.turn_id))]
+
+
+def _began(batch: _Batch) -> Record:
+    items = [
+        function_call(one.draft.call_id, one.draft.name, one.draft.arguments, item_id=one.draft.item_id)
+        for one in batch.calls
+    ]
+    return Record(CallsBegan(batch.turn_id, tuple(items)))
 
 
 def _draft(item: Item, index: int) -> CallDraft:

@@ -47,7 +47,7 @@ def run_tool(tool: Tool, raw_arguments: str, ctx: ToolContext) -> ToolOutcome:
     try:
         result = tool.run(parse_arguments(raw_arguments), ctx)
         if inspect.isawaitable(result):
-            result = _wait_for(result, ctx.token)
+            result = wait_for(result, ctx.token)
         return ToolOutcome.succeeded(ctx.call_id, ctx.name, serialise_result(result), result)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the worker's edge: it becomes the outcome
         return _failed(error, ctx)
@@ -91,8 +91,8 @@ def _detail(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:_MAX_DETAIL]
 
 
-def _wait_for(awaitable: Awaitable[Any], token: CancelToken) -> Any:
-    """Run a coroutine to its end in a new event loop.
+def wait_for(awaitable: Awaitable[Any], token: CancelToken) -> Any:
+    """Run a coroutine to its end in a new event loop, in this thread; it is cancelled when the token is set.
 
     asyncio.run() would do, but it waits without bound for the threads of ``asyncio.to_thread``, and one that hangs would keep
     a cancelled call from ending.

@@ -14,7 +14,8 @@ ToolFailureCode: TypeAlias = Literal[
     "unserialisable",  # the tool returned what JSON cannot hold
     "timeout",  # the tool took longer than it may
     "cancelled",  # interrupted, or the session closed
-    "crashed",  # the tool took its ToolWorker down (SystemExit and the like)
+    "denied",  # it needed approval and got none
+    "crashed",  # the tool took its ToolWorker down (SystemExit and the like), or the process that it runs in
     "incomplete",  # the model did not finish writing the call: the tool never ran
     "too_many_rounds",  # the bound on tool rounds without a word of the user
 ]
@@ -26,6 +27,7 @@ _MESSAGES: dict[ToolFailureCode, str] = {
     "unserialisable": "The tool returned a result that cannot be written as JSON.",
     "timeout": "The tool took too long and was stopped.",
     "cancelled": "The call was cancelled before the tool finished.",
+    "denied": "The call was not allowed.",
     "crashed": "The tool stopped unexpectedly.",
     "incomplete": "The call was not completed, so the tool did not run.",
     "too_many_rounds": "Too many tool calls in a row: answer with what you have.",

@@ -41,21 +41,28 @@ class ToolRounds:
         """The count begins anew with each word of the user."""
         self._rounds = 0
 
+    def another(self) -> None:
+        """One more round without a word of the user."""
+        self._rounds += 1
+
     def runnable(self, turn: Turn, status: str) -> list[CallDraft]:
         """The calls that get an output: all that were completed, dropped ones and those of a hidden response excepted."""
         if status != "completed" or not turn.default or not turn.announced:
             return []
-        if turn.interrupted and self._config.on_interrupt == "drop" and not self._config.settle_dropped_calls:
-            return []
+        dropped = turn.interrupted and self._config.on_interrupt == "drop"
         return [
-            call for call in turn.calls.values() if call.completed and not self._batches.holds(call.call_id)
+            call
+            for call in turn.calls.values()
+            if call.completed
+            and not self._batches.holds(call.call_id)
+            and (not dropped or self._config.settle_dropped_calls or self._batches.is_background(call))
         ]
 
     def begin(self, turn: Turn, calls: list[CallDraft], line: int | None) -> Effects:
         """A turn is over, and these of its calls are to be answered."""
         if not calls:
             return ()
-        self._rounds += 1
+        self.another()
         return self._batches.start(turn.turn_id, calls, line or 0, interrupted=turn.interrupted)
 
     def resume(
@@ -76,6 +83,10 @@ class ToolRounds:
         """A tool took too long."""
         turn_id, effects = self._batches.timed_out(call_id)
         return [*effects, *(self._submit(turn_id, line) if turn_id else ())]
+
+    def approved(self, call_id: str) -> Effects:
+        """A call was allowed to run."""
+        return self._batches.approved(call_id)
 
     def settle(self, turn_id: str, line: int | None) -> list[Effect]:
         """Submit a turn's outputs, if all are there."""
@@ -100,15 +111,19 @@ class ToolRounds:
         return self._batches.drop_all(reason)
 
     def _submit(self, turn_id: str, line: int | None) -> list[Effect]:
-        interrupted = self._batches.was_interrupted(turn_id)
+        dropped = self._batches.was_dropped(turn_id)
         last, effects = self._batches.submit(turn_id, line)
         self._ledger.take(effects)
-        if interrupted and self._config.on_interrupt == "drop":
+        if dropped:
             return [*effects, *self._gate.drop(turn_id)]
+        return [*effects, *self.reply(last, turn_id)]
+
+    def reply(self, ask_id: str, turn_id: str) -> list[Effect]:
+        """Ask for a reply to what a turn's tools brought, unless there were too many rounds of that."""
         if self._rounds > self._config.max_tool_rounds:
             message = (
                 f"{self._rounds} rounds of tools without a word of the user: no further reply is asked for"
             )
             stop = Error("too_many_tool_rounds", message, recoverable=True)
-            return [*effects, *self._gate.drop(turn_id), stop]
-        return [*effects, *self._gate.ask(last, instead_of=turn_id)]
+            return [*self._gate.drop(turn_id), stop]
+        return list(self._gate.ask(ask_id, instead_of=turn_id))

@@ -1,7 +1,7 @@
 """ToolWorker: one tool call, in an actor of its own. Owns a thread: the tool runs in it.
 
 Whatever the tool does to this thread (``sys.exit()``, an endless loop, a crash in C) it does to nobody else: the session
-monitors the worker and makes an outcome of its end.
+monitors the worker and makes an outcome of its end. A tool with a process of its own runs there, while this thread waits.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import pykka
 
 from ..supervision import NORMAL, Exit, ExitReason, GenServer, Monitor, cast, crash_points, watch
 from .tool import Tool
+from .tool_approval import Approver, ToolApproval
+from .tool_arguments import parse_arguments
 from .tool_call import run_tool
 from .tool_context import ToolContext
 from .tool_outcome import ToolOutcome
+from .tool_processes import ToolProcesses, is_isolated
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,13 @@ class ToolDone:
     """To the session: how a call ended."""
 
     outcome: ToolOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class ToolApproved:
+    """To the session: a call was allowed, and runs from now on."""
+
+    call_id: str
 
 
 class ToolWorker(GenServer):
@@ -33,16 +43,29 @@ class ToolWorker(GenServer):
         arguments: the call's arguments, as the model wrote them.
         context: the call, with the token that cancels it.
         session: the session's StableRef: the outcome reaches whichever incarnation is there.
+        processes: where a tool with ``isolation="process"`` runs.
+        approver: must allow the call first; None if nobody needs to.
+        server_label: the remote MCP server that would make the call, if it is not ours to make.
     """
 
     def __init__(
-        self, tool: Tool, arguments: str, context: ToolContext, session: pykka.ActorRef[Any]
+        self,
+        tool: Tool,
+        arguments: str,
+        context: ToolContext,
+        session: pykka.ActorRef[Any],
+        processes: ToolProcesses,
+        approver: Approver | None = None,
+        server_label: str | None = None,
     ) -> None:
         super().__init__()
         self._tool = tool
         self._arguments = arguments
         self._context = context
         self._session = session
+        self._processes = processes
+        self._approver = approver
+        self._server_label = server_label
         self._session_monitor: Monitor | None = None
 
     def handle_continue(self) -> None:
@@ -53,11 +76,34 @@ class ToolWorker(GenServer):
         )
         if crash_points.armed:
             crash_points.reach("tool_worker.before_run")
-        outcome = run_tool(self._tool, self._arguments, self._context)
+        outcome = self._refused() or self._run()
         if crash_points.armed:
             crash_points.reach("tool_worker.after_run")
         cast(self._session, ToolDone(outcome))
         raise Exit(NORMAL)
+
+    def _refused(self) -> ToolOutcome | None:
+        if self._approver is None:
+            return None
+        context = self._context
+        question = ToolApproval(
+            context.session_id,
+            context.turn_id,
+            context.call_id,
+            context.name,
+            parse_arguments(self._arguments),
+            self._server_label,
+        )
+        refusal = self._approver.refusal(question, context.token)
+        if refusal is not None and not context.cancelled:
+            return ToolOutcome.failed(context.call_id, context.name, "denied", detail=refusal)
+        cast(self._session, ToolApproved(context.call_id))
+        return None
+
+    def _run(self) -> ToolOutcome:
+        if is_isolated(self._tool):
+            return self._processes.run(self._tool, self._arguments, self._context)
+        return run_tool(self._tool, self._arguments, self._context)
 
     def terminate(self, reason: ExitReason) -> None:
         """Forget the monitor."""
@@ -65,5 +111,5 @@ class ToolWorker(GenServer):
             self._session_monitor.cancel()
 
     def on_kill(self) -> None:
-        """The killer's thread: the tool cannot be killed, but it can be told."""
+        """The killer's thread: the tool cannot be killed, but it can be told; its process, if it has one, is killed by that."""
         self._context.token.cancel("killed")

@@ -51,6 +51,7 @@ class Trunkline(Supervisor):
             self._directory.close_all(_failed(reason))
         super()._wind_down(reason)
         self._directory.close_all(SessionClosed("client"))
+        self._directory.processes.close()
 
 
 class WorkerSupervisor(DynamicSupervisor):
@@ -107,10 +108,15 @@ class Broker:
         if not isinstance(model, str) or not model.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError("model", model, "the provider's name of a model, such as 'gpt-realtime-2'")
         config = Config() if config is None else config
-        runnable_tools(config)
+        tools = runnable_tools(config)
         recipe = BrokerRecipe(model, gateway or OpenAIGateway(), config, tool_runner or ParallelToolRunner())
         directory = Directory(session_log)
-        root = Trunkline.start(_children(recipe, directory), directory=directory, name="trunkline")
+        try:
+            directory.processes.prepare(tools.values())
+            root = Trunkline.start(_children(recipe, directory), directory=directory, name="trunkline")
+        except BaseException:
+            directory.processes.close()
+            raise
         broker: StableRef[Any] = call(root, WhichChild("broker"), START_TIMEOUT_S).stable_ref
         return BrokerProxy(broker, root, directory)
 

@@ -130,6 +130,10 @@ class Turns:
                 effects += _say(turn, item)
         return turn, effects
 
+    def get(self, response_id: str) -> Turn | None:
+        """Return a turn that is in the making; None if it is over or unknown."""
+        return self._all.get(response_id)
+
     def streaming(self) -> list[Turn]:
         """The visible turns of the default conversation, oldest first."""
         return [turn for turn in self._visible.values() if turn.default]

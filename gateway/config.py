@@ -4,7 +4,7 @@
 """
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, Self, TypeAlias
 
@@ -67,6 +67,10 @@ class Config:
         connect_timeout_s: how long opening a line may take.
         close_timeout_s: how long closing the session may take.
         tool_timeout_s: how long a tool may run, unless it has a limit of its own; None for no limit.
+        approve_tool: is asked before each call of a tool that ``needs_approval``, and when a remote MCP server's tool does.
+            It gets a ``ToolApproval`` and returns True, or a future or awaitable of it, to allow the call; anything
+            else denies it.
+        approval_timeout_s: how long it may take to decide; what is not decided by then is denied.
         tool_descriptors: what ``tools`` say of themselves (derived).
     """
 
@@ -98,6 +102,8 @@ class Config:
     connect_timeout_s: float = 15.0
     close_timeout_s: float = 2.0
     tool_timeout_s: float | None = None
+    approve_tool: Callable[[Any], object] | None = None
+    approval_timeout_s: float = 30.0
     tool_descriptors: tuple[ToolDescriptor, ...] = field(init=False, repr=False, compare=False, default=())
 
     def __post_init__(self) -> None:
@@ -238,7 +244,10 @@ class Config:
                 "settle_dropped_calls", True, f'False, because on_interrupt="{policy}" drops no call'
             )
         self._set("max_tool_rounds", checks.integer("max_tool_rounds", self.max_tool_rounds, 1, 10_000))
-        for name in ("response_timeout_s", "connect_timeout_s", "close_timeout_s", "tool_timeout_s"):
+        if self.approve_tool is not None and not callable(self.approve_tool):
+            raise ConfigError("approve_tool", self.approve_tool, "a function of a ToolApproval, or None")
+        timeouts = ("response_timeout_s", "connect_timeout_s", "close_timeout_s", "approval_timeout_s")
+        for name in (*timeouts, "tool_timeout_s"):
             if (value := getattr(self, name)) is not None or name != "tool_timeout_s":
                 self._set(name, checks.seconds(name, value))
 

@@ -1,6 +1,10 @@
 """What holds for the whole suite."""
 
 import gc
+import importlib
+import os
+
+import pytest
 
 
 def pytest_collection_finish():
@@ -18,3 +22,10 @@ def pytest_runtest_logreport(report):
     if report.when == "teardown":
         gc.collect()  # garbage must not be frozen: it would hide what it holds
         gc.freeze()
+
+
+@pytest.fixture
+def killable(monkeypatch):
+    """The module of tools with processes of their own, which those can import too."""
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
+    return importlib.import_module("killable_tools")

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .actors.proxies import BrokerProxy, SessionProxy
     from .actors.sqlite_session_log import SqliteSessionLog
     from .actors.tool import Tool, tool
+    from .actors.tool_approval import ToolApproval
     from .actors.tool_context import ToolContext
     from .actors.tool_errors import ToolDefinitionError, ToolError
     from .actors.tool_runner import ParallelToolRunner, SerialToolRunner, ToolRunner
@@ -116,6 +117,7 @@ __all__ = [
     "StreamEnded",
     "StreamTimeout",
     "Tool",
+    "ToolApproval",
     "ToolBatchSubmitted",
     "ToolCallArgsDelta",
     "ToolCallCompleted",
@@ -198,6 +200,7 @@ if not TYPE_CHECKING:  # type checkers see the names above and no others
             "Tool",
             "tool",
         ),
+        "actors.tool_approval": ("ToolApproval",),
         "actors.tool_context": ("ToolContext",),
         "actors.tool_errors": (
             "ToolDefinitionError",

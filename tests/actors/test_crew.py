@@ -15,6 +15,7 @@ from trunkline.actors.effects import OpenLine, StartTool, StopTool
 from trunkline.actors.recipe import SessionRecipe
 from trunkline.actors.tool import as_tool
 from trunkline.actors.tool_context import ToolContext
+from trunkline.actors.tool_processes import ToolProcesses
 from trunkline.actors.tool_runner import ParallelToolRunner
 from trunkline.actors.tool_worker import ToolDone
 from trunkline.gateway.config import Config
@@ -92,7 +93,13 @@ class Rig:
         recipe = SessionRecipe("s", "m", self.gateway, Config(), tools, ParallelToolRunner())
         self.at_work: dict[str, Any] = {}
         self.crew = Crew(
-            recipe, self.supervisor, self.session._incarnation, self.session, INCARNATION, self.at_work
+            recipe,
+            self.supervisor,
+            self.session._incarnation,
+            self.session,
+            INCARNATION,
+            self.at_work,
+            ToolProcesses(),
         )
 
     def quick(self) -> str:

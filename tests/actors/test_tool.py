@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from trunkline.actors.cancel_token import CancelToken
-from trunkline.actors.tool import FunctionTool, Tool, as_tool, tool, tool_timeout_s
+from trunkline.actors.tool import FunctionTool, Tool, as_tool, tool, tool_terms
 from trunkline.actors.tool_context import ToolContext
 from trunkline.actors.tool_errors import ToolArgumentsError, ToolDefinitionError
+from trunkline.gateway.config import Config
 from trunkline.gateway.tool_descriptor import ToolDescriptor
 
 if TYPE_CHECKING:
@@ -386,9 +387,9 @@ def test_what_is_neither_a_function_nor_a_tool_object_is_refused(candidate):
 
 
 def test_a_tools_own_timeout_goes_before_the_configs():
-    assert tool_timeout_s(Adder(), 9.0) == 4.0
-    assert tool_timeout_s(weather, 9.0) == 9.0
-    assert tool_timeout_s(weather, None) is None
+    assert tool_terms(Adder(), Config(tool_timeout_s=9.0)).timeout_s == 4.0
+    assert tool_terms(weather, Config(tool_timeout_s=9.0)).timeout_s == 9.0
+    assert tool_terms(weather, Config()).timeout_s is None
 
 
 class Node(msgspec.Struct):

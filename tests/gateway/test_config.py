@@ -76,6 +76,8 @@ GOOD: dict[str, list[Any]] = {
     "connect_timeout_s": [0.5, 15],
     "close_timeout_s": [0.5, 2],
     "tool_timeout_s": [None, 0.5, 30],
+    "approve_tool": [None, bool],
+    "approval_timeout_s": [0.5, 30],
 }
 BAD: dict[str, list[Any]] = {
     "instructions": ["\ud800"],
@@ -122,6 +124,8 @@ BAD: dict[str, list[Any]] = {
     "connect_timeout_s": [0, None, "15", False],
     "close_timeout_s": [0, None, -0.1],
     "tool_timeout_s": [0, -1, "30", float("inf")],
+    "approve_tool": [True, "yes"],
+    "approval_timeout_s": [0, None, "30"],
 }
 
 
@@ -249,7 +253,8 @@ def test_a_hostile_value_is_accepted_or_a_config_error_and_nothing_else(name: st
         except ConfigError:
             continue
         # What was accepted is plain, so that the encoder takes it and str() of it is what it says.
-        assert type(getattr(config, name)) in (str, int, float, bool, tuple, dict, type(None))
+        kept = getattr(config, name)
+        assert type(kept) in (str, int, float, bool, tuple, dict, type(None)) or name == "approve_tool"
         assert encode_client_event(session_update(config))
 
 
