@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from trunkline.gateway.simulator import (
+    Brain,
     Conversation,
     FunctionBrain,
     Simulator,
@@ -82,11 +83,13 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def simulate(stack: ExitStack) -> Callable[..., Simulator]:
-    """Start a simulator that answers with these steps, a list per response."""
+    """Start a simulator that answers with these steps, a list per response; or as a brain does."""
 
-    def start(*turns: Iterable[Step], **options: Any) -> Simulator:
-        simulator = stack.enter_context(Simulator(FunctionBrain(Turns(turns)), **options))
+    def start(*turns: Iterable[Step], brain: Brain | None = None, **options: Any) -> Simulator:
+        simulator = stack.enter_context(Simulator(brain or FunctionBrain(Turns(turns)), **options))
         simulator.wire.timeout_s = DEADLINE_S
+        # pytest shows it when the test fails.
+        stack.callback(lambda: print(simulator.wire.excerpt()))
         return simulator
 
     return start

@@ -19,7 +19,7 @@ from agents.realtime import (
 from agents.tool import HostedMCPTool
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from trunkline.gateway.simulator import CallTool, Fail, FunctionBrain, Gate, Hold, Say, Simulator, Speak
+from trunkline.gateway.simulator import CallTool, Fail, FunctionBrain, Gate, Hold, Say, Speak
 
 CLIENT = "openai-agents"
 DEADLINE_S = 10.0
@@ -135,10 +135,11 @@ async def test_a_tool_is_called_and_its_output_answered(simulate):
 
 
 @pytest.mark.flow("parallel tools")
-async def test_two_tools_are_called_in_one_response(stack):
+async def test_two_tools_are_called_in_one_response(simulate):
     def answer(conversation):
-        outputs = [output["output"] for _, output in conversation.outputs]
-        if not conversation.outputs:
+        # Whether it asks once for both outputs or after each of them is the client's business.
+        outputs = [item["output"] for item in conversation.items if item["type"] == "function_call_output"]
+        if not outputs:
             return [CallTool("get_weather", {"city": "Oslo"}), CallTool("get_weather", {"city": "Rome"})]
         return [Say(" and ".join(sorted(outputs)))]
 
@@ -150,7 +151,7 @@ async def test_two_tools_are_called_in_one_response(stack):
             await both_run.wait()
         return {"Oslo": "snow", "Rome": "sun"}[city]
 
-    simulator = stack.enter_context(Simulator(FunctionBrain(answer)))
+    simulator = simulate(brain=FunctionBrain(answer))
     async with calling(simulator, tools=[weather], **TEXT) as caller:
         await caller.session.send_message("The weather in Oslo and Rome?")
         while not caller.of("history_updated") or "snow and sun" not in caller.history("assistant"):
