@@ -17,6 +17,7 @@ from .schedule import (
     WithProbability,
     check_event_type,
     inject,
+    is_number,
     pick_direction,
 )
 
@@ -29,6 +30,7 @@ __all__ = [
     "Fault",
     "Seam",
     "require_path",
+    "require_seconds",
     "require_whole",
 ]
 
@@ -131,6 +133,22 @@ def require_whole(field: str, value: object, least: int, most: int | None = None
     if not fits or value < least or (most is not None and value > most):  # type: ignore[operator] # an int: it fits
         bounds = f"{least} or more" if most is None else f"from {least} to {most}"
         raise ImpossibleFault(field, value, f"a whole number, {bounds}")
+
+
+def require_seconds(field: str, value: object, allowed: str, *, or_none_at_all: bool = True) -> None:
+    """Refuse what is no time.
+
+    Args:
+        field: The argument.
+        value: Its value.
+        allowed: What it has to be, for the text.
+        or_none_at_all: Whether 0 is a time.
+
+    Raises:
+        ImpossibleFault: it names the argument.
+    """
+    if not is_number(value) or value < 0 or (value == 0 and not or_none_at_all):  # type: ignore[operator] # a number
+        raise ImpossibleFault(field, value, allowed)
 
 
 def require_path(name: object) -> None:

@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..url import parse_endpoint, public_url
 from . import values
 from .errors import ImpossibleFault, InvalidSchedule
-from .plan import FaultPlan
+from .plan import FaultPlan, check_plan
 from .proxy_line import ProxyLine
 from .schedule import After
 
@@ -50,7 +50,7 @@ class FaultProxy:
             raise ConfigError(
                 "target_url", public_url(target_url), "a server on this machine, such as ws://127.0.0.1:8000/"
             )
-        plan.check("proxy")
+        check_plan(plan, "proxy")
         if self._target.secure:
             _check_opaque(plan)
         self.plan = plan
@@ -203,6 +203,8 @@ class FaultProxy:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._accepted += 1
+        # asyncio does it for sockets that it makes: else an event would wait for the client to acknowledge the one before
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line = ProxyLine(self.plan.for_connection(now=time.monotonic()), self._target, reader, writer)
         task = asyncio.get_running_loop().create_task(line.run(), name=f"fault proxy line {self._accepted}")
         self._lines[task] = line

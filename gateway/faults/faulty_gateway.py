@@ -13,7 +13,7 @@ from ..server_events import ServerEvent
 from ..transport import Transport
 from .fault import Fault
 from .faulty_transport import FaultyTransport
-from .plan import ConnectionPlan, FaultPlan
+from .plan import ConnectionPlan, FaultPlan, check_plan
 from .values import HttpStatus, Refuse, SilentUpgrade
 
 __all__ = ["FaultyGateway"]
@@ -34,7 +34,7 @@ class FaultyGateway:
     def __init__(
         self, gateway: Gateway, plan: FaultPlan, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        plan.check("transport")
+        check_plan(plan, "transport")
         self.plan = plan
         self._gateway = gateway
         self._clock = clock

@@ -20,7 +20,7 @@ from .doorbell import Doorbell
 from .errors import ImpossibleFault
 from .fault import Fault
 from .held_back import HeldBack
-from .plan import ConnectionPlan, FaultPlan
+from .plan import ConnectionPlan, FaultPlan, check_plan
 from .rewriting import EXPIRED_REASON, Rewriter, type_of
 
 __all__ = ["FaultyTransport"]
@@ -59,7 +59,7 @@ class FaultyTransport:
         stall_timeout_s: float = 10.0,
         send_buffer_bytes: int = 1 << 20,
     ) -> None:
-        self._plan = _open(plan, clock()) if isinstance(plan, FaultPlan) else plan
+        self._plan = plan if isinstance(plan, ConnectionPlan) else _open(plan, clock())
         self._inner = transport
         self._clock = clock
         self._health = (ping_interval_s, pong_timeout_s)
@@ -353,7 +353,7 @@ class FaultyTransport:
 
 
 def _open(plan: FaultPlan, now: float) -> ConnectionPlan:
-    plan.check("transport")
+    check_plan(plan, "transport")
     for injection in plan.injections:
         if injection.fault.connects:
             raise ImpossibleFault(

@@ -159,6 +159,17 @@ def _plan(injections: tuple[Injection, ...], seed: int) -> FaultPlan:
     return FaultPlan(*injections, seed=seed)
 
 
+def check_plan(plan: object, seam: Seam) -> None:
+    """Refuse what is no plan, or one with a fault that cannot act at this place.
+
+    Raises:
+        ImpossibleFault: it says which (the caller's fault).
+    """
+    if not isinstance(plan, FaultPlan):
+        raise ImpossibleFault("plan", plan, "a FaultPlan, such as FaultPlan(Reset().at_frame(3))")
+    plan.check(seam)
+
+
 class ConnectionPlan:
     """What a `FaultPlan` has for one connection; made by `FaultPlan.for_connection`. Any thread may use it.
 
@@ -229,12 +240,15 @@ class ConnectionPlan:
             return self._began + min(waiting) if waiting else None
 
     def in_vain(self, fault: Fault) -> None:
-        """Say that a fault of the last frame found nothing to act on: it then counts as not fired."""
+        """Say that a fault of the last frame found nothing to act on: it has not fired, and none of its times is spent."""
         with self._plan._lock:
             for place in range(len(self._plan._fired) - 1, -1, -1):
                 firing = self._plan._fired[place][1]
                 if firing.connection == self.number and firing.fault == fault:
-                    del self._plan._fired[place]
+                    index, _ = self._plan._fired.pop(place)
+                    self._plan._counts[index] -= 1
+                    for watch in self._watches:
+                        watch.note_in_vain(index)
                     self._plan._in_vain.append(firing)
                     return
 
@@ -311,6 +325,11 @@ class _Watch:
         schedule = self.injection.schedule
         waits = isinstance(schedule, After) and not self._over and not self.injection.fault.needs_frame
         return schedule.seconds if waits else None  # type: ignore[union-attr] # After: it waits
+
+    def note_in_vain(self, index: int) -> None:
+        """Wait for the next frame, if it is this one's fault that has found nothing to act on."""
+        if index == self.index:
+            self._over = False
 
     def _once(self, now: bool) -> bool:
         fires = now and not self._over

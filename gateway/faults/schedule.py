@@ -78,7 +78,7 @@ class After:
     seconds: float
 
     def __post_init__(self) -> None:
-        if isinstance(self.seconds, bool) or not (self.seconds >= 0 and math.isfinite(self.seconds)):
+        if not is_number(self.seconds) or self.seconds < 0:
             raise InvalidSchedule("after", self.seconds, "a number of seconds, 0 or more")
 
     def __repr__(self) -> str:
@@ -107,7 +107,7 @@ class WithProbability:
     direction: Direction
 
     def __post_init__(self) -> None:
-        if isinstance(self.p, bool) or not 0 < self.p <= 1:
+        if not is_number(self.p) or not 0 < self.p <= 1:
             raise InvalidSchedule("with_probability", self.p, "a probability above 0 and at most 1")
 
     def __repr__(self) -> str:
@@ -216,8 +216,8 @@ def check_event_type(event_type: str) -> None:
     Raises:
         InvalidSchedule: it names the nearest one.
     """
-    if direction_of(event_type) is None:
-        allowed = near(event_type, _SERVER_TYPES | _CLIENT_TYPES)
+    if not isinstance(event_type, str) or direction_of(event_type) is None:  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+        allowed = near(str(event_type), _SERVER_TYPES | _CLIENT_TYPES)
         raise InvalidSchedule("on", event_type, f"{allowed} (any_type=True takes a provider's own)")
 
 
@@ -235,6 +235,11 @@ def pick_direction(fault: Fault, direction: str | None) -> Direction:
             return chosen
     possible = fault.directions or frozenset(get_args(Direction))
     raise InvalidSchedule("direction", direction, near(str(direction), possible))
+
+
+def is_number(value: object) -> bool:
+    """Return whether it is a number that is finite, and no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_fit(fault: Fault, schedule: Schedule) -> None:

@@ -10,12 +10,11 @@ two frames. Directions are the client's: *received* is what the server says, *se
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from .errors import ImpossibleFault
-from .fault import BOTH, ON_THE_WIRE, SENT, Fault, Seam, require_path, require_whole
+from .fault import BOTH, ON_THE_WIRE, SENT, Fault, Seam, require_path, require_seconds, require_whole
 from .schedule import Direction
 
 _STATUSES: Final = (401, 403, 404, 429, 500, 503)
@@ -99,8 +98,7 @@ class Stall(Fault):
     opaque: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.seconds, bool) or not (self.seconds > 0 and math.isfinite(self.seconds)):
-            raise ImpossibleFault("seconds", self.seconds, "a positive number of seconds")
+        require_seconds("seconds", self.seconds, "a positive number of seconds", or_none_at_all=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +117,7 @@ class Drip(Fault):
 
     def __post_init__(self) -> None:
         require_whole("bytes_per_write", self.bytes_per_write, 1)
-        if isinstance(self.interval_s, bool) or not (self.interval_s >= 0 and math.isfinite(self.interval_s)):
-            raise ImpossibleFault("interval_s", self.interval_s, "a number of seconds, 0 or more")
+        require_seconds("interval_s", self.interval_s, "a number of seconds, 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +143,7 @@ class Close(Fault):
 
     def __post_init__(self) -> None:
         require_whole("code", self.code, 0, 65535)
-        if len(self.reason.encode("utf-8", "replace")) > 123:
+        if not _fits_in_a_close(self.reason):
             raise ImpossibleFault("reason", self.reason, "at most 123 bytes of UTF-8")
 
 
@@ -359,6 +356,13 @@ class RateLimit(Fault):
 
     event_type: ClassVar[str | None] = "response.done"
     needs_frame: ClassVar[bool] = True
+
+
+def _fits_in_a_close(reason: object) -> bool:
+    try:
+        return isinstance(reason, str) and len(reason.encode()) <= 123
+    except UnicodeEncodeError:
+        return False  # a lone surrogate
 
 
 FAULTS: Final[tuple[type[Fault], ...]] = (

@@ -18,6 +18,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from ..faults import FaultPlan, HttpStatus
+from ..faults.plan import check_plan
 from .admission import Admitted, Refusal, admit, is_realtime_path
 from .arguments import check_at_least_0, check_brain, check_host, check_more_than_0
 from .brains import Brain
@@ -120,7 +121,7 @@ class Simulator:
         )
         check_more_than_0(session_max_age_s=session_max_age_s, ping_interval_s=ping_interval_s)
         if faults is not None:
-            faults.check("simulator")
+            check_plan(faults, "simulator")
         self.refuse_status = refuse_status
         self.refuse_error = refuse_error
         self.retry_after_s = retry_after_s

@@ -188,6 +188,15 @@ def test_without_a_fault_both_directions_pass_as_they_are(server, through, dial,
     assert urlsplit(proxy.url).path == urlsplit(origin.url).path
 
 
+def test_no_event_waits_for_the_one_before_to_be_acknowledged(server, through, dial):
+    proxy = through(server())
+    transport = dial(proxy)
+    (line,) = proxy._lines.values()  # from outside only a clock could tell
+    for writer in (line._to_client, line._to_server):
+        assert writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    transport.close()
+
+
 def test_large_messages_pass_in_both_directions(server, through):
     origin = server(b"x" * 3_000_000)
     with connect(through(origin).url, max_size=None, proxy=None) as client:

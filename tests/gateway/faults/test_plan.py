@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline.gateway import faults
+from trunkline.gateway import OpenAIGateway, faults
 from trunkline.gateway.faults import (
     ActiveResponseRace,
     Close,
@@ -17,6 +17,9 @@ from trunkline.gateway.faults import (
     Duplicate,
     FaultNeverFired,
     FaultPlan,
+    FaultProxy,
+    FaultyGateway,
+    FaultyTransport,
     Garbage,
     HalfOpen,
     HttpStatus,
@@ -34,6 +37,7 @@ from trunkline.gateway.faults import (
     SlowReader,
     Stall,
 )
+from trunkline.gateway.simulator import Simulator
 
 TYPES = ["response.created", "response.done", "response.output_text.delta", "error", None]
 FRAMES = st.lists(
@@ -286,6 +290,20 @@ def test_a_fault_that_found_nothing_to_act_on_has_not_fired():
         plan.verify()
 
 
+@pytest.mark.parametrize(
+    "injection", [MissingField("item").every(1).times(1), MissingField("item").after(1.0)], ids=repr
+)
+def test_a_fault_that_found_nothing_to_act_on_waits_for_the_next_frame(injection):
+    plan = FaultPlan(injection)
+    connection = plan.for_connection()
+    for _ in range(2):
+        (fault,) = connection.frame("received", "session.updated", 1.0)
+        connection.in_vain(fault)
+    assert connection.frame("received", "conversation.item.added", 1.0) == (MissingField("item"),)
+    assert connection.frame("received", "conversation.item.added", 1.0) == ()
+    plan.verify()
+
+
 def test_a_copy_has_fired_nothing():
     plan = FaultPlan(Lose().at_frame(1))
     plan.for_connection().frame("received", None, 0.0)
@@ -343,6 +361,10 @@ def test_many_threads_may_use_one_plan():
         (lambda: Reset().on("response.done", 0), "nth", "1 or more"),
         (lambda: Reset().after(-1), "after", "0 or more"),
         (lambda: Reset().after(float("nan")), "after", "0 or more"),
+        (lambda: Reset().after("soon"), "after", "0 or more"),
+        (lambda: Reset().with_probability("0.5"), "with_probability", "above 0"),
+        (lambda: Reset().on(3), "on", "one of"),
+        (lambda: Reset().on(["session.created"]), "on", "session.created"),
         (lambda: Reset().with_probability(1.5), "with_probability", "at most 1"),
         (lambda: Reset().with_probability(0), "with_probability", "above 0"),
         (lambda: Reset().with_probability(float("nan")), "with_probability", "above 0"),
@@ -384,6 +406,21 @@ def test_a_type_of_a_provider_s_own_is_taken_when_that_is_said():
 
 def test_beta_names_are_known():
     assert isinstance(Lose().on("response.text.delta"), Injection)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda plan: FaultProxy("ws://127.0.0.1:1/", plan),
+        lambda plan: FaultyGateway(OpenAIGateway("k"), plan),
+        lambda plan: FaultyTransport(None, plan),
+        lambda plan: Simulator(faults=plan),
+    ],
+)
+@pytest.mark.parametrize("plan", [Reset().at_frame(1), [Reset().at_frame(1)], Reset])
+def test_what_is_no_plan_is_refused_at_every_seam(build, plan):
+    with pytest.raises(ImpossibleFault, match="a FaultPlan, such as"):
+        build(plan)
 
 
 def test_a_fault_at_a_seam_it_does_not_have_is_refused_with_those_it_has():
