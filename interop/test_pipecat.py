@@ -43,7 +43,6 @@ from pipecat.workers.runner import WorkerRunner
 from trunkline.gateway.simulator import (
     CallTool,
     Fail,
-    FunctionBrain,
     Gate,
     Hold,
     Say,
@@ -203,24 +202,25 @@ async def test_a_tool_is_called_and_its_output_answered(simulate):
 
 @pytest.mark.flow("parallel tools")
 async def test_two_tools_are_called_in_one_response(simulate):
-    def answer(conversation):
-        # Whether it asks once for both outputs or after each of them is the client's business.
-        outputs = [item["output"] for item in conversation.items if item["type"] == "function_call_output"]
-        if not outputs:
-            return [CallTool("get_weather", {"city": "Oslo"}), CallTool("get_weather", {"city": "Rome"})]
-        return [Say("-".join(sorted(outputs)))]
-
-    simulator = simulate(brain=FunctionBrain(answer))
+    """The response ends after both outputs: one that comes between `response.create` and `response.created` is forgotten."""
+    gate = Gate()
+    both = [CallTool("get_weather", {"city": "Oslo"}), CallTool("get_weather", {"city": "Rome"}), Hold(gate)]
+    simulator = simulate(both, [Say("Snow in Oslo, sun in Rome.")])
     messages = asking("The weather in Oslo and Rome?")
     async with calling(
         simulator, messages=messages, tools=[get_weather], output_modalities=["text"]
     ) as caller:
         await caller.send(LLMRunFrame())
-        while not caller.text().endswith('"snow"-"sun"'):
+        await asyncio.to_thread(
+            simulator.wire.wait_sent, "conversation.item.create", 2, item__type="function_call_output"
+        )
+        gate.open()
+        while caller.text() != "Snow in Oslo, sun in Rome.":
             await caller.until(LLMTextFrame)
         assert {frame.result for frame in caller.of(FunctionCallResultFrame)} == {"snow", "sun"}
     for call in simulator.wire.received("response.function_call_arguments.done").times(2):
         simulator.wire.sent("conversation.item.create").with_fields(item__call_id=call["call_id"]).once()
+    simulator.wire.sent("response.create").times(2)
 
 
 @pytest.mark.flow("audio out")
