@@ -13,7 +13,7 @@ from trunkline.simulator import FunctionBrain, Gate, Hold, RuleBrain, Simulator
 
 BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 THE_PAGE_S_URL = "ws://127.0.0.1:8765/v1/realtime"
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_the_chat_goes_on_after_a_sigkill_as_the_page_shows(page, terminal):
     with Simulator(FunctionBrain(reply)) as simulator:
         first = terminal(simulator)
         first.play(before)
-        gate.wait_reached()
+        gate.wait_reached(PATIENCE_S)
         assert first.kill() == ([], "", -signal.SIGKILL)
 
         second = terminal(simulator)
