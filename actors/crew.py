@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 import pykka
 
+from ..gateway.tool_descriptor import ToolDescriptor
 from ..supervision import BRUTAL_KILL, ChildSpec, Future, GenServer, StartChild, TerminateChild, cast, monitor
 from .cancel_token import CancelToken
 from .connect_worker import Attempt, ConnectWorker
 from .effects import AskApproval, OpenLine, StartTool, StopTool
 from .recipe import SessionRecipe
-from .tool import Tool, as_tool
+from .tool import Tool
 from .tool_approval import Approver
 from .tool_context import ToolContext
 from .tool_processes import ToolProcesses
@@ -59,9 +60,13 @@ class ToolAtWork:
     ref: pykka.ActorRef[Any] | None = None
 
 
-@as_tool
-def _allowed() -> None:
+class _Allowed:
     """What runs when a call is allowed that the provider makes."""
+
+    descriptor = ToolDescriptor("allowed")
+
+    def run(self, arguments: dict[str, Any], ctx: ToolContext) -> None:
+        return None
 
 
 class Crew:
@@ -132,7 +137,7 @@ class Crew:
 
     def ask_approval(self, effect: AskApproval) -> None:
         """Ask the application whether the provider may call an MCP server's tool."""
-        self._start_tool(effect.call, _allowed, self._approver(), effect.server_label)
+        self._start_tool(effect.call, _Allowed(), self._approver(), effect.server_label)
 
     def _approver(self) -> Approver:
         config = self._recipe.config

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from trunkline import Broker, Config, OpenAIGateway, SqliteSessionLog, tool
 
-
 _printing = threading.Lock()
 
 
