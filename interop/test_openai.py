@@ -275,7 +275,7 @@ def test_the_caller_interrupts_and_the_rest_is_never_heard(simulate, call, spoke
     assert words(caller.audio()) == ["one", "two"]
     answer = caller.until("response.done").response
     assert (answer.status, answer.output[0].content[0].transcript) == ("completed", "Yes?")
-    truncated = simulator.wire.received("conversation.item.truncated").once()[0]
+    truncated = simulator.wire.wait_received("conversation.item.truncated").once()[0]
     assert (truncated["item_id"], truncated["audio_end_ms"]) == (item_id, 210)
     simulator.wire.sent("response.cancel").never()
 

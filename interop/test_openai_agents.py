@@ -221,7 +221,7 @@ async def test_the_caller_interrupts_and_the_rest_is_never_heard(simulate, spoke
             await caller.session.send_audio(piece)
         interrupted = await caller.until("audio_interrupted")
         assert (interrupted.item_id, words(caller.audio())) == (event.item_id, ["one", "two"])
-        while caller.history("assistant")[-1] != "Yes?":
+        while caller.history("assistant")[-1] != "Yes?" or len(words(caller.audio())) < 3:
             await caller.next()
         assert words(caller.audio()) == ["one", "two", "Yes?"]
         await asyncio.to_thread(simulator.wire.wait_received, "conversation.item.truncated")

@@ -288,6 +288,7 @@ async def test_the_caller_interrupts_and_the_rest_is_never_heard(simulate, spoke
         later.open()
         while words(caller.audio()) != ["one", "two", "Yes?"]:
             await caller.until(TTSAudioRawFrame)
+        await asyncio.to_thread(simulator.wire.wait_received, "conversation.item.truncated")
     truncated = simulator.wire.received("conversation.item.truncated").once()[0]
     assert 0 <= truncated["audio_end_ms"] <= 400
     done = simulator.wire.received("response.done").first["response"]
