@@ -100,6 +100,17 @@ def names_taken(module, imported):
     }
 
 
+def is_for_type_checkers(module, imported):
+    """Return whether the import stands under ``if TYPE_CHECKING``: nobody needs that package at runtime."""
+    return any(
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+        and node.body[0].lineno <= imported.line <= node.body[-1].end_lineno
+        for node in ast.walk(module.tree)
+    )
+
+
 # -- imports
 
 
@@ -122,6 +133,8 @@ def import_violations(module):
             allowed = MAY_IMPORT_PACKAGE[module.room] | (
                 {"trustme", "websockets"} if module.name.startswith(SIMULATOR) else set()
             )
+            if is_for_type_checkers(module, imported):
+                allowed = allowed | {"typing_extensions"}  # type checkers bring it along
             if top(imported.target) not in allowed:
                 yield f"{where}: {module.room} may import {', '.join(sorted(allowed))}"
 
@@ -136,6 +149,8 @@ def test_rooms_import_in_one_direction_and_relatively(rooms):
         ("trunkline.gateway.x", "from ..actors.y import z", "gateway does not know actors"),
         ("trunkline.gateway.x", "import pykka", "may import"),
         ("trunkline.gateway.x", "def f():\n    from pykka import ActorRef", "may import"),
+        ("trunkline.actors.x", "from typing_extensions import TypeVar", "may import"),
+        ("trunkline.gateway.x", "if TYPE_CHECKING:\n    import pykka", "may import"),
         ("trunkline.gateway.x", "import websockets.sync", "may import"),
         ("trunkline.gateway.x", "from .simulator import Simulator", "an extra"),
         ("trunkline.supervision.x", "import msgspec", "may import"),
