@@ -1,8 +1,9 @@
 """What a subscriber that lags keeps of its backlog, and what it loses. Pure.
 
-Above a bound the oldest audio deltas go first, then the other deltas, oldest first: final events carry the full text, so what a
-slow reader loses is the typing, not the words. Where events are missing a :class:`Gap` stands in their place; whoever reads past
-it learns how many were dropped. All other events are kept, up to a bound of their own, at which the subscriber is given up.
+Above a bound the oldest audio deltas go first, and raw frames with them, then the other deltas, oldest first: final events carry
+the full text, so what a slow reader loses is the typing, not the words. Where events are missing a :class:`Gap` stands in their
+place; whoever reads past it learns how many were dropped. All other events are kept, up to a bound of their own, at which the
+subscriber is given up.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .events import EVENT_CLASSES, AssistantAudioDelta, Error, SessionEvent
+from .raw_frame import RawFrame
 
 LAGGING = "subscriber_lagging"
 
@@ -23,7 +25,7 @@ class BacklogLimits:
 
     Attributes:
         max_events: events it may lag behind before deltas are dropped.
-        max_audio_bytes: bytes of decoded audio it may lag behind.
+        max_audio_bytes: bytes of decoded audio, and of raw frames, it may lag behind.
         max_kept: events that are no deltas it may lag behind before it is given up.
 
     Raises:
@@ -58,7 +60,7 @@ class Trimmed:
 
     Attributes:
         kept: what is left, in order, with at most one Gap.
-        audio_bytes: how much of it is audio.
+        audio_bytes: how much of it is audio, or raw frames.
         next_look: the length at which trimming is due again: the bound, or more when nothing is left that may go.
         overflow: the subscriber lags too far behind to be kept.
     """
@@ -83,14 +85,21 @@ def _loss_of_class(event_class: type[SessionEvent]) -> Loss:
     return Loss.DELTA if event_class.kind.endswith("_delta") else Loss.NEVER
 
 
-# what is none of the 23 kinds is a raw frame, and goes with the deltas
 _LOSSES: dict[type, Loss] = {event_class: _loss_of_class(event_class) for event_class in EVENT_CLASSES}
 _LOSSES[Gap] = Loss.NEVER
+_LOSSES[RawFrame] = Loss.AUDIO  # it may hold audio, and what it says is said again by the events
 
 
 def loss_of(event: object) -> Loss:
-    """Return whether an event may be dropped: audio first, then the other deltas and raw frames, nothing else ever."""
-    return _LOSSES.get(type(event), Loss.DELTA)
+    """Return whether an event may be dropped: audio and raw frames first, then the other deltas, nothing else ever."""
+    return _LOSSES[type(event)]
+
+
+def size_of(event: object) -> int:
+    """Return what an event counts against the bound of bytes: audio and raw frames do."""
+    if isinstance(event, AssistantAudioDelta):
+        return event.pcm.nbytes
+    return len(event.data) if isinstance(event, RawFrame) else 0
 
 
 def trim(backlog: Sequence[Any], limits: BacklogLimits) -> Trimmed:
@@ -103,7 +112,7 @@ def trim(backlog: Sequence[Any], limits: BacklogLimits) -> Trimmed:
         limits: the bounds.
     """
     losses = [loss_of(event) for event in backlog]
-    sizes = {index: backlog[index].pcm.nbytes for index in _of(Loss.AUDIO, losses)}
+    sizes = {index: size_of(backlog[index]) for index in _of(Loss.AUDIO, losses)}
     gaps = sum(type(event) is Gap for event in backlog)
     events_over = _excess(len(backlog) - gaps, limits.max_events)
     bytes_over = _excess(sum(sizes.values()), limits.max_audio_bytes)

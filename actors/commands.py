@@ -16,8 +16,10 @@ import pykka
 
 from .errors import InvalidCommand
 from .events import Event
+from .raw_frame import EventOrFrame, RawFrame
 
 Subscriber: TypeAlias = "pykka.ActorRef[Any] | Callable[[Event], object]"
+RawSubscriber: TypeAlias = "pykka.ActorRef[Any] | Callable[[EventOrFrame], object]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,13 @@ class GetInstructions:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Deliver events to an actor (as :class:`RealtimeEvent`) or call a function in the session's thread."""
+    """Deliver events to an actor (as :class:`RealtimeEvent`) or call a function in the session's thread.
+
+    ``raw``: the wire's frames too, to an actor as :class:`RealtimeFrame`; who is subscribed already gets them from now on.
+    """
 
     subscriber: Subscriber
+    raw: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.subscriber, pykka.ActorRef) and not callable(self.subscriber):
@@ -182,8 +188,15 @@ class RealtimeEvent(msgspec.Struct, frozen=True, gc=False):
     event: Event
 
 
+class RealtimeFrame(msgspec.Struct, frozen=True, gc=False):
+    """To an actor that subscribed with ``raw=True``: one frame of the wire."""
+
+    session_id: str
+    frame: RawFrame
+
+
 class RealtimeClose(msgspec.Struct, frozen=True, gc=False):
-    """To a subscribing actor: the session is over, and nothing follows."""
+    """To a subscribing actor: nothing follows. The session is over, or (after an ``error`` that says so) the actor lags too far."""
 
     session_id: str
     reason: str

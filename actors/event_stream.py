@@ -16,11 +16,21 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, cast
 
-from .backlog import BacklogLimits, Gap, lagging_error, overflow_error, trim
+from .backlog import BacklogLimits, Gap, lagging_error, overflow_error, size_of, trim
 from .errors import SessionError
 from .events import AssistantAudioDelta, Event, SessionClosed
+from .raw_frame import EventOrFrame, RawFrame
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    E = TypeVar("E", default=Event)
+else:
+    from typing import TypeVar
+
+    E = TypeVar("E")  # before Python 3.13 a default is for type checkers only
 
 _CLOSED = -1  # a bound that the next put is sure to find exceeded
 
@@ -59,11 +69,13 @@ class _Last:
         self.event = event
 
 
-_MARKED = frozenset({AssistantAudioDelta, SessionClosed, Gap, _Last})
+_MARKED = frozenset({AssistantAudioDelta, RawFrame, SessionClosed, Gap, _Last})
 
 
-class EventStream:
+class EventStream(Generic[E]):
     """The events of one session, for one reader: ``for event in stream`` or ``async for event in stream``.
+
+    A plain ``EventStream`` gives events; ``EventStream[Event | RawFrame]``, made by ``events(raw=True)``, the wire's frames too.
 
     It ends after ``session_closed``; iterating again ends at once. Several threads or tasks may read it: each event goes to one
     of them. ``with stream:`` closes it.
@@ -94,7 +106,7 @@ class EventStream:
 
     # the session's side
 
-    def put(self, event: Event) -> bool:
+    def put(self, event: EventOrFrame) -> bool:
         """Add an event. Never waits for a reader.
 
         Returns:
@@ -112,9 +124,17 @@ class EventStream:
             self._wake()
         return True
 
+    def put_raw(self, frame: RawFrame) -> bool:
+        """Add a frame: as ``put``, and it counts as audio does."""
+        self._audio_in += len(frame.data)
+        if self._audio_in - self._audio_out > self._audio_bound:
+            self._queue.append(frame)
+            return self._make_room()
+        return self.put(frame)
+
     # the reader's side
 
-    def get(self, timeout_s: float | None = None) -> Event:
+    def get(self, timeout_s: float | None = None) -> E:
         """Return the next event, waiting for it.
 
         Args:
@@ -154,7 +174,7 @@ class EventStream:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Event:
+    def __next__(self) -> E:
         try:
             while (event := self._take()) is None:
                 self._sleep(None)
@@ -165,7 +185,7 @@ class EventStream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> E:
         try:
             while (event := self._take()) is None:
                 await self._arrival()
@@ -194,7 +214,7 @@ class EventStream:
 
     # reading
 
-    def _take(self) -> Event | None:
+    def _take(self) -> E | None:
         """Return the next event, or None when there is none yet."""
         with self._lock:
             if not self._queue:
@@ -202,15 +222,15 @@ class EventStream:
                     raise StreamEnded
                 return None
             first = self._queue.popleft()
-            event: Event = self._marked(first) if type(first) in _MARKED else first
+            event = self._marked(first) if type(first) in _MARKED else first
             if self._bound > self._limits.max_events >= len(self._queue):
                 self._bound = self._limits.max_events  # caught up
-            return event
+            return cast("E", event)
 
-    def _marked(self, first: AssistantAudioDelta | SessionClosed | Gap | _Last) -> Event:
+    def _marked(self, first: AssistantAudioDelta | RawFrame | SessionClosed | Gap | _Last) -> EventOrFrame:
         match first:
-            case AssistantAudioDelta():
-                self._audio_out += first.pcm.nbytes
+            case AssistantAudioDelta() | RawFrame():
+                self._audio_out += size_of(first)
                 return first
             case Gap():
                 return lagging_error(first)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..gateway.transport import Transport
 from ..supervision import SelectableMailbox, Timer
+from .wire_tap import WireTap
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,14 @@ class Line:
         mailbox: SelectableMailbox,
         send_after: Callable[[float, Any], Timer],
         now: Callable[[], float],
+        tap: WireTap,
     ) -> None:
         self.attempt = attempt
         self._transport = transport
         self._mailbox = mailbox
         self._send_after = send_after
         self._now = now
+        self._tap = tap
         self._fd = transport.fileno()
         self._writing = False
         self._service_timer: Timer | None = None
@@ -48,15 +51,17 @@ class Line:
 
     def pump(self, handle: Callable[[memoryview], None]) -> None:
         """Hand over what has arrived."""
-        self._transport.pump(handle)
+        self._transport.pump(self._tap.before(handle))
 
     def send(self, data: bytes) -> None:
         """Send control: ahead of audio, never refused."""
         self._transport.send(data)
+        self._tap.sent(data)
 
     def send_audio(self, data: bytes) -> None:
         """Send audio; raises SendBufferFull when too much waits."""
         self._transport.send_audio(data)
+        self._tap.sent(data)
 
     def flush(self) -> None:
         """The socket takes more."""

@@ -20,6 +20,7 @@ from .event_stream import EventStream
 from .events import SessionClosed
 from .history import HistoryItem
 from .own_future import OwnFuture
+from .raw_frame import EventOrFrame
 from .usage import SessionUsage
 
 TREE_TIMEOUT_S = 5.0
@@ -45,9 +46,16 @@ class SessionProxy(StableProxy[Any]):
 
     # -- in the caller's thread
 
-    def events(self) -> EventStream:
-        """Return a new stream of this session's events, ``session_opened`` first. Iterate it, or ``async for``."""
-        return self._entry.subscribers.stream()
+    @overload
+    def events(self, *, raw: Literal[False] = False) -> EventStream: ...
+    @overload
+    def events(self, *, raw: Literal[True]) -> EventStream[EventOrFrame]: ...
+    def events(self, *, raw: bool = False) -> EventStream[Any]:
+        """Return a new stream of this session's events, ``session_opened`` first. Iterate it, or ``async for``.
+
+        ``raw``: the messages of the wire as well, in both directions and from now on, each as a ``RawFrame``.
+        """
+        return self._entry.subscribers.stream(raw=raw)
 
     def close(self) -> Future[None]:
         """End the session: within ``Config.close_timeout_s`` and a grace, even if session, server and tools all hang.
@@ -190,16 +198,27 @@ class SessionProxy(StableProxy[Any]):
         """Return the instructions that the provider confirmed last."""
         return self._ask(cmd.GetInstructions())
 
-    def subscribe(self, subscriber: cmd.Subscriber) -> Future[None]:
+    @overload
+    def subscribe(self, subscriber: cmd.Subscriber, *, raw: Literal[False] = False) -> Future[None]: ...
+    @overload
+    def subscribe(self, subscriber: cmd.RawSubscriber, *, raw: Literal[True]) -> Future[None]: ...
+    def subscribe(self, subscriber: Any, *, raw: bool = False) -> Future[None]:
         """Deliver events to an actor (as ``RealtimeEvent``, at the end ``RealtimeClose``), or call a function.
 
         A function runs in the session's thread: it may delay its own session, and must not wait for it (the futures it
         gets from this proxy raise ``WaitingForOneself``; ``add_done_callback`` works). What it raises is logged and harms
         nobody. Work that takes time belongs in an actor or behind ``events()``.
 
+        An actor that lags loses the newest deltas, audio first, and hears of it once it has caught up, by one
+        ``error(code="subscriber_lagging", dropped=n)``: what is in its inbox cannot be taken back. At 10,000 messages in
+        its inbox it is told no more.
+
+        ``raw``: the messages of the wire as well, in both directions and from now on: to an actor as ``RealtimeFrame``, to a
+        function as ``RawFrame``. Who is subscribed already gets them in addition.
+
         When the session was killed, ``session_closed`` comes to a function in a thread of its own: the session's is stuck.
         """
-        return self._ask(cmd.Subscribe(subscriber))
+        return self._ask(cmd.Subscribe(subscriber, raw))
 
     def unsubscribe(self, subscriber: cmd.Subscriber) -> Future[None]:
         """Deliver no more; no error if it is no subscriber."""

@@ -58,6 +58,7 @@ from .recipe import SessionRecipe, build_core
 from .tool_outcome import ToolOutcome
 from .tool_worker import ToolApproved, ToolDone
 from .uplink import Uplink
+from .wire_tap import WireTap
 
 _log = logging.getLogger("trunkline.actors")
 
@@ -101,6 +102,7 @@ class SessionActor(GenServer):
         """Begin where the log ends; connecting is a ConnectWorker's work."""
         entry = self._entry
         self._publish = entry.subscribers.publisher()
+        self._tap = WireTap(self._publish)
         restarts = entry.starts
         self._incarnation = entry.starts = restarts + 1
         crew = self._crew = Crew(
@@ -193,8 +195,8 @@ class SessionActor(GenServer):
                 self._worker_started(message)
             case Down(Tag() as tag, _, reason):
                 self._worker_down(tag, reason)
-            case cmd.Subscribe(subscriber):
-                self._entry.subscribers.add(subscriber)
+            case cmd.Subscribe(subscriber, raw):
+                self._entry.subscribers.add(subscriber, raw=raw)
             case cmd.Unsubscribe(subscriber):
                 self._entry.subscribers.remove(subscriber)
             case _ if isinstance(message, cmd.SESSION_COMMANDS):
@@ -282,7 +284,9 @@ class SessionActor(GenServer):
         taken, effects = self._core.connected(attempt.number, self._now())
         if taken:
             mailbox = cast(SelectableMailbox, self._mailbox)
-            self._line = Line(attempt.number, offer.transport, mailbox, self._send_after, self._now)
+            self._line = Line(
+                attempt.number, offer.transport, mailbox, self._send_after, self._now, self._tap
+            )
             self._on_line(Line.service)
             self._perform(effects)
             self._pump()  # over TLS, what came with the upgrade is where no poll sees it

@@ -17,72 +17,13 @@ from typing import Any
 
 import pykka
 
-from .commands import RealtimeClose, RealtimeEvent, Subscriber
+from .commands import Subscriber
 from .event_stream import EventStream
 from .events import Event, SessionClosed, SessionOpened
+from .raw_frame import RawFrame
+from .sinks import ActorSink, CallbackSink, Sink, StreamSink
 
 _log = logging.getLogger("trunkline.actors")
-
-
-class _Sink:
-    """Where one subscriber's events go: ``deliver`` is called per event, ``end`` once. This one is a stream's."""
-
-    __slots__ = ("deliver", "subscriber")
-
-    def __init__(self, subscriber: object, deliver: Callable[[Event], object]) -> None:
-        self.subscriber = subscriber
-        self.deliver = deliver
-
-    def end(self, closed: SessionClosed) -> None:
-        """Deliver the last event."""
-        self.deliver(closed)
-
-
-class _ActorSink(_Sink):
-    """Tells an actor. The lock makes sure that nothing is told after the end."""
-
-    __slots__ = ("_ended", "_lock", "_session_id", "_tell")
-
-    def __init__(self, subscriber: pykka.ActorRef[Any], session_id: str) -> None:
-        super().__init__(subscriber, self._deliver)
-        self._tell = subscriber.tell
-        self._session_id = session_id
-        self._lock = threading.Lock()
-        self._ended = False
-
-    def _deliver(self, event: Event) -> None:
-        with self._lock:
-            if not self._ended:
-                self._tell(RealtimeEvent(self._session_id, event))
-
-    def end(self, closed: SessionClosed) -> None:
-        """Tell the last event, and that it was the last."""
-        with self._lock:
-            self._ended = True
-            self._tell(RealtimeEvent(self._session_id, closed))
-            self._tell(RealtimeClose(self._session_id, closed.reason))
-
-
-class _CallbackSink(_Sink):
-    """Calls a function: foreign code, which may hang."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, subscriber: Callable[[Event], object]) -> None:
-        super().__init__(subscriber, subscriber)
-        self._call = subscriber
-
-    def silence(self) -> None:
-        """Deliver nothing but the end from now on: a zombie may still be in the middle of a round."""
-        self.deliver = _ignore
-
-    def end(self, closed: SessionClosed) -> None:
-        """Call it a last time."""
-        self._call(closed)
-
-
-def _ignore(_: Event) -> None:
-    """Take an event and do nothing."""
 
 
 class Subscribers:
@@ -91,13 +32,14 @@ class Subscribers:
     def __init__(self, session_id: str) -> None:
         self._session_id = session_id
         self._lock = threading.Lock()  # never held while a subscriber is called
-        self._sinks: tuple[_Sink, ...] = ()
+        self._sinks: tuple[Sink, ...] = ()
+        self._raw: tuple[Sink, ...] = ()  # those of them who want the frames too
         self._opened: SessionOpened | None = None
         self._closed: SessionClosed | None = None
         self._publisher: Publisher | None = None
-        self._early: EventStream | None = None
+        self._early: EventStream[Any] | None = None
         self._thread: threading.Thread | None = None  # where callbacks are called: the session's
-        self._to_call: deque[_CallbackSink] = (
+        self._to_call: deque[CallbackSink] = (
             deque()
         )  # of a closed session: who has not been called a last time
 
@@ -121,21 +63,38 @@ class Subscribers:
         """Keep what happens for the first subscriber: a session that is resumed goes on before anybody can listen."""
         self._early = self._new_stream()
 
-    def stream(self) -> EventStream:
-        """Return a new stream that begins with ``session_opened``; after the end it holds just the end."""
-        return self._take_early() or self._new_stream()
+    @property
+    def wants_raw(self) -> bool:
+        """Whether anybody wants the wire's frames."""
+        return bool(self._raw)
 
-    def add(self, subscriber: Subscriber) -> None:
+    def stream(self, *, raw: bool = False) -> EventStream[Any]:
+        """Return a new stream that begins with ``session_opened``; after the end it holds just the end."""
+        stream = self._take_early() or self._new_stream()
+        if raw:
+            self._want_raw(stream)
+        return stream
+
+    def add(self, subscriber: Subscriber, *, raw: bool = False) -> None:
         """Deliver from now on, ``session_opened`` first. A subscriber that is there already is not added again.
 
         In the session's thread, and so between two events.
         """
-        if any(sink.subscriber == subscriber for sink in self._sinks):
-            return
+        if all(sink.subscriber != subscriber for sink in self._sinks):
+            self._add_new(subscriber)
+        if raw:
+            self._want_raw(subscriber)
+
+    def _want_raw(self, subscriber: object) -> None:
+        with self._lock:
+            wanted = [sink for sink in self._sinks if sink.subscriber == subscriber]
+            self._raw = (*self._raw, *(sink for sink in wanted if sink not in self._raw))
+
+    def _add_new(self, subscriber: Subscriber) -> None:
         if isinstance(subscriber, pykka.ActorRef):
-            sink: _Sink = _ActorSink(subscriber, self._session_id)
+            sink: Sink = ActorSink(subscriber, self._session_id)
         else:
-            sink = _CallbackSink(subscriber)
+            sink = CallbackSink(subscriber)
         early = self._take_early()
         if early is None:
             self._add(sink)
@@ -147,12 +106,12 @@ class Subscribers:
         for event in missed:
             self._guard(sink, sink.deliver, event)
 
-    def _new_stream(self) -> EventStream:
-        stream = EventStream(lambda: self.remove(stream))
-        self._add(_Sink(stream, stream.put))
+    def _new_stream(self) -> EventStream[Any]:
+        stream: EventStream[Any] = EventStream(lambda: self.remove(stream))
+        self._add(StreamSink(stream))
         return stream
 
-    def _take_early(self) -> EventStream | None:
+    def _take_early(self) -> EventStream[Any] | None:
         with self._lock:
             early, self._early = self._early, None
             return early
@@ -161,6 +120,7 @@ class Subscribers:
         """Deliver no more; nothing happens if it is no subscriber."""
         with self._lock:
             self._sinks = tuple(sink for sink in self._sinks if sink.subscriber != subscriber)
+            self._raw = tuple(sink for sink in self._raw if sink.subscriber != subscriber)
 
     def close(self, closed: SessionClosed) -> bool:
         """End every subscriber with this event. Returns whether it was the first call.
@@ -174,11 +134,11 @@ class Subscribers:
             if first:
                 self._closed = closed
                 self._publisher = None
-                sinks, self._sinks = self._sinks, ()
-                callbacks = [sink for sink in sinks if isinstance(sink, _CallbackSink)]
+                sinks, self._sinks, self._raw = self._sinks, (), ()
+                callbacks = [sink for sink in sinks if isinstance(sink, CallbackSink)]
                 for callback in callbacks:
                     callback.silence()
-                others = [sink for sink in sinks if not isinstance(sink, _CallbackSink)]
+                others = [sink for sink in sinks if not isinstance(sink, CallbackSink)]
                 self._to_call.extend(callbacks)
             else:
                 closed, others = self._closed or closed, []
@@ -201,7 +161,7 @@ class Subscribers:
                 arguments = (sink, sink.end, closed)
                 threading.Thread(target=self._guard, args=arguments, name=name, daemon=True).start()
 
-    def _add(self, sink: _Sink) -> None:
+    def _add(self, sink: Sink) -> None:
         with self._lock:
             opened = self._opened
             if opened is None and self._closed is None:
@@ -216,12 +176,12 @@ class Subscribers:
         if closed is not None:
             self._guard(sink, sink.end, closed)
 
-    def _put(self, sink: _Sink) -> None:
+    def _put(self, sink: Sink) -> None:
         if all(sink.subscriber != other.subscriber for other in self._sinks):
             self._sinks = (*self._sinks, sink)
 
-    def _refused(self, sink: _Sink) -> None:
-        if isinstance(sink.subscriber, EventStream):  # a function may return what it likes
+    def _refused(self, sink: Sink) -> None:
+        if not isinstance(sink, CallbackSink):  # a function may return what it likes
             self.remove(sink.subscriber)
 
     def _open(self, event: SessionOpened) -> None:
@@ -231,14 +191,14 @@ class Subscribers:
         for sink in sinks:
             self._guard(sink, sink.deliver, event)
 
-    def _guard(self, sink: _Sink, deliver: Callable[[Any], object], event: Event) -> None:
+    def _guard(self, sink: Sink, deliver: Callable[[Any], object], event: Event) -> None:
         try:
             deliver(event)
         except BaseException as error:  # noqa: BLE001 - a broken subscriber harms nobody but itself
             self._blame(sink, error)
 
-    def _blame(self, sink: _Sink, error: BaseException) -> None:
-        if isinstance(error, pykka.ActorDeadError) and isinstance(sink, _ActorSink):
+    def _blame(self, sink: Sink, error: BaseException) -> None:
+        if isinstance(error, pykka.ActorDeadError) and isinstance(sink, ActorSink):
             self.remove(
                 sink.subscriber
             )  # a function that met a dead actor lives: it is told on, and its error is logged
@@ -267,6 +227,23 @@ class Publisher:
         for sink in table._sinks:
             try:
                 if sink.deliver(event) is False:
+                    table._refused(sink)
+            except BaseException as error:  # noqa: BLE001 - a broken subscriber harms nobody but itself
+                table._blame(sink, error)
+
+    @property
+    def wants_raw(self) -> bool:
+        """Whether a frame has to be shown to :meth:`raw`."""
+        return bool(self._table._raw)
+
+    def raw(self, frame: RawFrame) -> None:
+        """Deliver a frame to those who want frames."""
+        table = self._table
+        if table._publisher is not self:
+            return
+        for sink in table._raw:
+            try:
+                if sink.deliver_raw(frame) is False:
                     table._refused(sink)
             except BaseException as error:  # noqa: BLE001 - a broken subscriber harms nobody but itself
                 table._blame(sink, error)

@@ -37,6 +37,13 @@ _EXACT: Final = 2**53
 _REFUSALS: Final = (ValueError, RecursionError, OverflowError)
 _fast: Final[msgspec.json.Decoder[KnownServerEvent]] = msgspec.json.Decoder(KnownServerEvent)
 _plain: Final = msgspec.json.Decoder()
+
+
+class _Head(msgspec.Struct, gc=False):
+    type: str = ""
+
+
+_head: Final = msgspec.json.Decoder(_Head)
 _encoder: Final = msgspec.json.Encoder()
 _KNOWN: Final = frozenset(str(cls.__struct_config__.tag) for cls in get_args(KnownServerEvent))
 
@@ -59,6 +66,17 @@ def decode_server_event(frame: bytes | memoryview) -> ServerEvent:
         return _fast.decode(frame)
     except _REFUSALS:
         return _decode_again(bytes(frame))
+
+
+def frame_type(frame: bytes | memoryview) -> str | None:
+    """Return the type that a frame says it has, whatever else is in it; None if it has none.
+
+    Source: every event.
+    """
+    try:
+        return _head.decode(frame).type or None
+    except _REFUSALS:
+        return None
 
 
 def encode_client_event(event: ClientEvent) -> bytes:

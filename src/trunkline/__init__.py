@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .actors.commands import RealtimeClose, RealtimeEvent
+    from .actors.commands import RealtimeClose, RealtimeEvent, RealtimeFrame
     from .actors.errors import (
         CommandTimeout,
         InvalidCommand,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from .actors.history import HistoryItem
     from .actors.proxies import BrokerProxy, SessionProxy
+    from .actors.raw_frame import RawFrame
     from .actors.sqlite_session_log import SqliteSessionLog
     from .actors.tool import Tool, tool
     from .actors.tool_approval import ToolApproval
@@ -99,8 +100,10 @@ __all__ = [
     "OpenAIGateway",
     "ParallelToolRunner",
     "RateLimited",
+    "RawFrame",
     "RealtimeClose",
     "RealtimeEvent",
+    "RealtimeFrame",
     "SemanticVad",
     "SerialToolRunner",
     "ServerError",
@@ -148,6 +151,7 @@ if not TYPE_CHECKING:  # type checkers see the names above and no others
         "actors.commands": (
             "RealtimeClose",
             "RealtimeEvent",
+            "RealtimeFrame",
         ),
         "actors.errors": (
             "CommandTimeout",
@@ -195,6 +199,7 @@ if not TYPE_CHECKING:  # type checkers see the names above and no others
             "BrokerProxy",
             "SessionProxy",
         ),
+        "actors.raw_frame": ("RawFrame",),
         "actors.sqlite_session_log": ("SqliteSessionLog",),
         "actors.tool": (
             "Tool",

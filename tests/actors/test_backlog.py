@@ -12,6 +12,7 @@ from trunkline.actors.backlog import (
     lagging_error,
     loss_of,
     overflow_error,
+    size_of,
     trim,
 )
 from trunkline.actors.events import (
@@ -22,6 +23,7 @@ from trunkline.actors.events import (
     SessionClosed,
     ToolCallArgsDelta,
 )
+from trunkline.actors.raw_frame import RawFrame
 
 
 def audio(n_samples=10, turn_id="t"):
@@ -56,8 +58,17 @@ def test_audio_goes_before_deltas_and_deltas_before_nothing():
     assert loss_of(SessionClosed("client")) is Loss.NEVER
 
 
-def test_a_raw_frame_goes_with_the_deltas():
-    assert loss_of(b"{}") is Loss.DELTA
+def frame(n_bytes=20):
+    return RawFrame("received", "response.output_audio.delta", b"x" * n_bytes)
+
+
+def test_a_raw_frame_goes_with_the_audio_and_counts_as_much():
+    assert loss_of(frame()) is Loss.AUDIO
+    assert (size_of(frame(7)), size_of(audio(10)), size_of(delta()), size_of(control())) == (7, 20, 0, 0)
+    old, new, words = frame(), frame(), delta()
+    trimmed = trim([old, words, new], limits(max_audio_bytes=30))
+    assert trimmed.kept == [Gap(1), words, new]
+    assert trimmed.audio_bytes == 20
 
 
 def test_a_backlog_within_its_bounds_is_left_alone():

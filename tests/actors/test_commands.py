@@ -13,6 +13,7 @@ import pytest
 from trunkline.actors import commands as cmd
 from trunkline.actors.errors import InvalidCommand
 from trunkline.actors.events import SessionClosed
+from trunkline.actors.raw_frame import RawFrame
 
 MESSAGES = [
     cmd.Connect(),
@@ -34,6 +35,7 @@ MESSAGES = [
     cmd.AwaitOpen(),
     cmd.RealtimeEvent("s", SessionClosed("client", "1000", "bye")),
     cmd.RealtimeClose("s", "client"),
+    cmd.RealtimeFrame("s", RawFrame("sent", "response.create", b"{}")),
 ]
 
 

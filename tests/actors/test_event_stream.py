@@ -18,6 +18,7 @@ from trunkline.actors.events import (
     Error,
     SessionClosed,
 )
+from trunkline.actors.raw_frame import RawFrame
 
 DEADLINE_S = 5.0
 CLOSED = SessionClosed("client")
@@ -373,6 +374,33 @@ def test_audio_is_bounded_by_its_bytes_and_room_comes_back_as_it_is_read():
         stream.put(audio(250))
     assert stream.get() == dropped(2)
     assert stream.backlog == 1
+
+
+def frame(n_bytes):
+    return RawFrame("received", None, b"x" * n_bytes)
+
+
+def test_frames_share_the_bound_of_the_audio():
+    stream = small(max_events=100, max_kept=100)
+    for _ in range(5):
+        assert stream.put_raw(frame(100)) is True
+        assert stream.put(audio(100)) is True
+        assert [type(stream.get()), type(stream.get())] == [RawFrame, AssistantAudioDelta]
+        assert stream._audio_in == stream._audio_out
+    for _ in range(3):
+        stream.put_raw(frame(500))
+    assert stream.get() == dropped(2)
+    assert stream.backlog == 1
+    stream.close()
+    assert stream.put_raw(frame(1)) is False
+
+
+def test_a_reader_that_never_reads_frames_holds_no_memory_without_bound():
+    stream = EventStream()
+    for _ in range(1_000):
+        stream.put_raw(frame(20_000))
+    held = sum(len(one.data) for one in stream._queue if isinstance(one, RawFrame))
+    assert (7 << 20) - 20_000 <= held <= 8 << 20
 
 
 def test_the_real_bounds_hold_for_a_reader_that_never_reads():

@@ -10,6 +10,9 @@ import pytest
 from pykka._envelope import Envelope
 
 from trunkline.actors.line import Line, LineService
+from trunkline.actors.raw_frame import RawFrame
+from trunkline.actors.subscribers import Subscribers
+from trunkline.actors.wire_tap import WireTap
 from trunkline.gateway.errors import LineClosed
 from trunkline.supervision import NORMAL, ManualClock, Readable, SelectableMailbox, Writable
 
@@ -72,8 +75,14 @@ class Rig:
         self.transport = ScriptedTransport(ours)
         self.fd = ours.fileno()
         self.transport.is_watched = lambda: self.fd in self.mailbox._watched
+        self.table = Subscribers("s")
         self.line = Line(
-            7, self.transport, self.mailbox, self.mailbox.send_after, self.mailbox.clock.monotonic
+            7,
+            self.transport,
+            self.mailbox,
+            self.mailbox.send_after,
+            self.mailbox.clock.monotonic,
+            WireTap(self.table.publisher()),
         )
 
     def next(self) -> Any:
@@ -114,6 +123,34 @@ def test_control_and_audio_go_their_own_ways(rig: Rig) -> None:
     rig.line.send_audio(b"b")
     rig.line.flush()
     assert rig.transport.calls == [("send", b"a"), ("send_audio", b"b"), "flush"]
+
+
+def test_who_wants_frames_gets_each_message_before_it_is_handled_and_after_it_was_taken(rig: Rig) -> None:
+    seen: list[Any] = []
+    rig.table.add(seen.append, raw=True)
+    rig.line.send(b'{"type": "a.b"}')
+    rig.line.send_audio(b'{"event_id": "e", "type": "c"}')
+    rig.peer.sendall(b"no JSON")
+    rig.line.pump(lambda frame: seen.append(type(frame)))
+    assert seen == [
+        RawFrame("sent", "a.b", b'{"type": "a.b"}'),
+        RawFrame("sent", "c", b'{"event_id": "e", "type": "c"}'),
+        RawFrame("received", None, b"no JSON"),
+        memoryview,
+    ]
+    rig.transport.broken = True
+    with pytest.raises(LineClosed):
+        rig.line.send(b"{}")
+    assert len(seen) == 4, "what the line did not take was not sent"
+
+
+def test_while_nobody_wants_frames_the_handler_is_called_directly(rig: Rig) -> None:
+    rig.table.add(lambda _: None)
+    handlers: list[Any] = []
+    rig.transport.pump = handlers.append  # type: ignore[method-assign] # notes who is called
+    handle = bytes
+    rig.line.pump(handle)
+    assert handlers == [handle]
 
 
 def test_writability_is_watched_only_while_something_waits(rig: Rig) -> None:

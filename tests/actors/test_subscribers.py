@@ -10,8 +10,9 @@ from typing import Any
 import pykka
 import pytest
 
-from trunkline.actors.commands import RealtimeClose, RealtimeEvent
+from trunkline.actors.commands import RealtimeClose, RealtimeEvent, RealtimeFrame
 from trunkline.actors.events import AssistantTextDelta, SessionClosed, SessionOpened, SessionUpdated
+from trunkline.actors.raw_frame import RawFrame
 from trunkline.actors.subscribers import Subscribers
 from trunkline.supervision import ActorDown
 
@@ -21,6 +22,7 @@ DELTA = AssistantTextDelta("r", "hi")
 OTHER = SessionUpdated("x")
 CLIENT = SessionClosed("client")
 ERROR = SessionClosed("error", "boom")
+FRAME = RawFrame("received", "x", b"{}")
 PATIENCE_S = 5.0
 
 
@@ -340,3 +342,92 @@ def one_race() -> None:
         assert story.count(OPENED) <= 1
         assert OPENED not in story[1:]
         assert sum(isinstance(event, SessionClosed) for event in story) == 1
+
+
+# -- frames of the wire
+
+
+def test_frames_come_to_those_who_asked_and_to_nobody_else(table: Any, listener: Any) -> None:
+    publish = table.publisher()
+    plain, called, plainly_called = table.stream(), [], []
+    assert not publish.wants_raw
+    raw = table.stream(raw=True)
+    table.add(called.append, raw=True)
+    table.add(plainly_called.append)
+    table.add(listener, raw=True)
+    assert publish.wants_raw
+    publish.open(OPENED)
+    publish.raw(FRAME)
+    publish(DELTA)
+    assert drain(plain) == plainly_called == [OPENED, DELTA]
+    assert drain(raw) == called == [OPENED, FRAME, DELTA]
+    assert listener.ask("?")[:-1] == [
+        RealtimeEvent("s", OPENED),
+        RealtimeFrame("s", FRAME),
+        RealtimeEvent("s", DELTA),
+    ]
+
+
+def test_who_is_subscribed_already_may_ask_for_frames_and_gets_nothing_twice(table: Any) -> None:
+    publish = table.publisher()
+    publish.open(OPENED)
+    called: list[Any] = []
+    table.add(called.append)
+    table.add(called.append, raw=True)
+    table.add(called.append, raw=True)
+    table.add(called.append)
+    publish.raw(FRAME)
+    publish(DELTA)
+    assert called == [OPENED, FRAME, DELTA]
+
+
+def test_nobody_wants_frames_any_more_once_all_who_did_are_gone(table: Any) -> None:
+    publish = table.publisher()
+    called: list[Any] = []
+    stream = table.stream(raw=True)
+    table.add(called.append, raw=True)
+    stream.close()
+    table.remove(called.append)
+    assert not publish.wants_raw
+    publish.raw(FRAME)
+    assert called == []
+
+
+def test_no_frame_comes_after_the_end_or_from_a_zombie(table: Any, listener: Any) -> None:
+    zombie = table.publisher()
+    publish = table.publisher()
+    called: list[Any] = []
+    table.add(called.append, raw=True)
+    table.add(listener, raw=True)
+    stream = table.stream(raw=True)
+    zombie.raw(FRAME)
+    table.close(CLIENT)
+    publish.raw(FRAME)
+    late = table.stream(raw=True)
+    assert called == list(stream) == list(late) == [CLIENT]
+    assert listener.ask("?")[:-1] == [RealtimeEvent("s", CLIENT), RealtimeClose("s", "client")]
+    assert not publish.wants_raw
+
+
+def test_a_subscriber_that_fails_over_a_frame_harms_nobody_else(table: Any, caplog: Any) -> None:
+    publish = table.publisher()
+    called: list[Any] = []
+
+    def fail(event: Any) -> None:
+        raise RuntimeError("no")
+
+    table.add(fail, raw=True)
+    table.add(called.append, raw=True)
+    publish.raw(FRAME)
+    assert called == [FRAME]
+    assert "RuntimeError" in caplog.text
+
+
+def test_the_first_subscriber_of_a_resumed_session_may_want_frames(table: Any) -> None:
+    publish = table.publisher()
+    table.keep_for_the_first()
+    publish.open(OPENED)
+    publish.raw(FRAME)
+    stream = table.stream(raw=True)
+    publish.raw(FRAME)
+    assert drain(stream) == [OPENED, FRAME], "frames from now on, events from the beginning"

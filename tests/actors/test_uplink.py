@@ -13,7 +13,9 @@ from trunkline.actors.effects import Effect, Reject, Resolve, SendAppend
 from trunkline.actors.errors import LineDown
 from trunkline.actors.events import Error
 from trunkline.actors.line import Line
+from trunkline.actors.subscribers import Subscribers
 from trunkline.actors.uplink import Uplink
+from trunkline.actors.wire_tap import WireTap
 from trunkline.gateway.client_events import (
     ClientEvent,
     ConversationItemCreate,
@@ -84,7 +86,8 @@ class Rig:
     def __init__(self, fd: int) -> None:
         mailbox = SelectableMailbox(clock=ManualClock())
         self.transport = NarrowTransport(fd)
-        self.line = Line(1, self.transport, mailbox, mailbox.send_after, mailbox.clock.monotonic)
+        tap = WireTap(Subscribers("s").publisher())
+        self.line = Line(1, self.transport, mailbox, mailbox.send_after, mailbox.clock.monotonic, tap)
         self.uplink = Uplink(encode_client_event)
 
     def send(self, *events: ClientEvent) -> None:

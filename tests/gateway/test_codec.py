@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.gateway import server_events as se
-from trunkline.gateway.codec import BETA_NAMES, MALFORMED_EVENT, MALFORMED_FRAME, decode_server_event
+from trunkline.gateway.codec import (
+    BETA_NAMES,
+    MALFORMED_EVENT,
+    MALFORMED_FRAME,
+    decode_server_event,
+    frame_type,
+)
 from trunkline.gateway.errors import ProtocolError
 
 TAGS = sorted(str(cls.__struct_config__.tag) for cls in get_args(se.KnownServerEvent))
@@ -256,3 +262,24 @@ def test_an_excerpt_is_short_and_has_no_key_in_it():
     everything = f"{error} {error.__dict__}"
     assert "hush" not in everything
     assert "a1a1" not in everything
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (b'{"type": "response.done", "response": 7}', "response.done"),
+        (b'{"response": {"type": "inner"}, "type": "outer"}', "outer"),
+        (b'{"type": "nobody.knows"}', "nobody.knows"),
+        (b'{"type": 7}', None),
+        (b'{"type": ""}', None),
+        (b"{}", None),
+        (b"[]", None),
+        (b"", None),
+        (b'{"type": "cut', None),
+        (b'{"type": "\xff"}', None),
+        (b"[" * 100_000, None),
+        (memoryview(b'{"type": "a"}'), "a"),
+    ],
+)
+def test_a_frame_s_type_is_what_it_says_and_never_an_error(frame, expected):
+    assert frame_type(frame) == expected

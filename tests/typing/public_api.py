@@ -13,8 +13,10 @@ from trunkline import (
     Event,
     EventStream,
     OpenAIGateway,
+    RawFrame,
     RealtimeClose,
     RealtimeEvent,
+    RealtimeFrame,
     SessionProxy,
     ToolContext,
     tool,
@@ -54,6 +56,7 @@ def talking(session: SessionProxy, pcm: Pcm16) -> None:
     assert_type(session.close(), Future[None])
     assert_type(session.session_id, str)
     assert_type(session.events(), EventStream)
+    assert_type(session.events(), EventStream[Event])
 
 
 async def awaiting(session: SessionProxy) -> None:
@@ -75,11 +78,34 @@ def reading(session: SessionProxy) -> None:
                 assert_type(event.kind, str)
 
 
-def subscribing(message: RealtimeEvent | RealtimeClose) -> str:
+def reading_frames(session: SessionProxy) -> None:
+    """Frames come only to who asked for them."""
+    for event in session.events(raw=True):
+        assert_type(event, Event | RawFrame)
+        match event:
+            case RawFrame(data=data):
+                assert_type(data, bytes)
+            case _:
+                assert_type(event, Event)
+
+    def note(event: Event) -> None: ...
+
+    def note_all(event: Event | RawFrame) -> None: ...
+
+    session.subscribe(note)
+    session.subscribe(note_all)
+    session.subscribe(note_all, raw=True)
+    session.subscribe(note, raw=True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def subscribing(message: RealtimeEvent | RealtimeFrame | RealtimeClose) -> str:
     """What a subscribing actor is told is a closed union."""
     match message:
         case RealtimeEvent(session_id, event):
             assert_type(event, Event)
+            return session_id
+        case RealtimeFrame(session_id, frame):
+            assert_type(frame, RawFrame)
             return session_id
         case RealtimeClose(_, reason):
             return reason
