@@ -283,9 +283,8 @@ class DynamicSupervisor(Supervising):
             incarnation.abandon()
             return
         if child.phase is _Phase.STARTING:
+            # Its starter is told when it is gone, and its name free: else a second attempt would meet the first one.
             child.start_error = StartTimeout(child.spec.start_timeout_s)
-            if child.starter is not None:
-                child.starter.set_exception(StartError(child.start_error))
         self._kill(child)
 
     def _kill(self, child: _Child) -> None:
@@ -299,7 +298,7 @@ class DynamicSupervisor(Supervising):
         self._children.pop(child.stable_ref, None)
         child.stable_ref._end(reason)
         if child.starter is not None:
-            child.starter.set_exception(StartError(reason))
+            child.starter.set_exception(StartError(child.start_error or reason))
         for reply in child.terminators:
             reply.set(None)
 

@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from trunkline.supervision import CallerError, ChildSpec, Exit, GenServer, StartChild, call, testing, zombies
+from trunkline.supervision import (
+    CallerError,
+    ChildSpec,
+    CountChildren,
+    Exit,
+    GenServer,
+    StartChild,
+    call,
+    testing,
+    zombies,
+)
 
 PATIENCE_S = 10.0
 
@@ -195,3 +205,18 @@ def no_zombies(eventually: Callable[..., None]) -> Iterator[None]:
     """The test abandons threads on purpose and lets them go at its end."""
     yield
     eventually(lambda: not zombies(), "zombies are gone")
+
+
+@pytest.fixture
+def act_on_the_time():
+    """`act_on_the_time(supervisor)` returns when it has handled all timers that are due now.
+
+    The first answer may be older than the time. Before the second it looks at the clock and queues what is due, perhaps
+    behind the second request; so the third is behind it.
+    """
+
+    def act(supervisor):
+        for _ in range(3):
+            call(supervisor, CountChildren())
+
+    return act

@@ -169,7 +169,7 @@ def test_an_ack_that_is_behind_the_end_of_its_time_does_not_revive_the_child(run
 
 @pytest.mark.usefixtures("no_zombies")
 def test_a_child_that_is_terminated_when_its_time_is_up_already_is_abandoned_in_its_time(
-    run_tree, starting, eventually
+    run_tree, starting, act_on_the_time
 ):
     spec, at_start, may_start, _ = starting
     clock = ManualClock()
@@ -178,11 +178,14 @@ def test_a_child_that_is_terminated_when_its_time_is_up_already_is_abandoned_in_
     assert at_start.acquire(timeout=PATIENCE_S)
     (info,) = call(root, WhichChildren(), PATIENCE_S)
     clock.advance(1.0)
-    assert isinstance(child.exception(timeout=PATIENCE_S), StartError)  # it is being killed
+    act_on_the_time(root)  # it is being killed
     terminated = root.ask(TerminateChild(info.stable_ref), block=False)
     assert len(call(root, WhichChildren(), PATIENCE_S)) == 1
     clock.advance(1.0)
     terminated.get(timeout=PATIENCE_S)
+    error = child.exception(timeout=PATIENCE_S)
+    assert isinstance(error, StartError)
+    assert isinstance(error.reason, StartTimeout)
     assert call(root, WhichChildren(), PATIENCE_S) == []
     may_start.set()
 
