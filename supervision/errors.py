@@ -88,14 +88,14 @@ class StartError(SupervisionError):
 
 
 class StartTimeout(SupervisionError, pykka.Timeout):
-    """The actor's `on_start` did not return in time. Its fault: `on_start` must not wait for the world."""
+    """The actor's constructor or `on_start` did not return in time. Its fault: neither must wait for the world."""
 
     def __init__(self, timeout_s: float) -> None:
         super().__init__(timeout_s)
         self.timeout_s = timeout_s
 
     def __str__(self) -> str:
-        return f"on_start took longer than {self.timeout_s} s (start_timeout_s)"
+        return f"its constructor and on_start took longer than {self.timeout_s} s (start_timeout_s)"
 
 
 class AlreadyStarted(SupervisionError):
@@ -218,7 +218,7 @@ class InvalidSpec(SupervisionError, ValueError):
 
 
 class InvalidRequest(SupervisionError, TypeError):
-    """A supervisor was asked, by a proxy, for what it does not have, or with wrong arguments. The caller's fault."""
+    """A supervisor was asked for what it does not have, or by a proxy with wrong arguments. The caller's fault."""
 
     def __init__(self, request: str, problem: str) -> None:
         super().__init__(request, problem)

@@ -10,7 +10,7 @@ from pykka._envelope import Envelope
 from .checks import is_count, is_seconds, require
 from .child_spec import ChildSpec
 from .clock import Clock
-from .errors import CallerError, InvalidSpec, SupervisionError
+from .errors import CallerError, InvalidRequest, InvalidSpec, SupervisionError
 from .genserver import GenServer
 from .incarnation import Incarnation
 from .launching import Bell, start_and_wait
@@ -168,8 +168,11 @@ class Supervising(GenServer):
     # -- for the kinds --
 
     def _on_event(self, event: Any) -> None:
-        """Handle a message that is no request."""
+        """Handle a message that is nothing to a supervisor: warn, as pykka does; who asked it is told."""
         super().on_receive(event)
+        if self._mailbox.in_hand_is_ask():
+            hint = f": did you mean {event.__name__}(...)?" if isinstance(event, type) else ""
+            raise InvalidRequest(repr(event), f"no request of a supervisor's{hint}")
 
     def _all_children(self) -> list[tuple[StableRef[Any], Incarnation | None]]:
         """Return every child. Callable from any thread."""

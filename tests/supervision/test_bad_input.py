@@ -173,8 +173,7 @@ def test_a_request_that_is_none_is_the_callers_error_and_the_supervisor_lives(ru
     assert isinstance(caught.value, SupervisionError)
     assert isinstance(caught.value, TypeError)
     supervisor.tell(message)
-    assert call(supervisor, WhichChild, PATIENCE_S) is None  # a class is no request: pykka's warning
-    assert supervisor.is_alive()
+    assert call(supervisor, WhichChildren(), PATIENCE_S) == []
 
 
 def test_a_proxys_wrong_arguments_are_the_callers_error(run_tree):
@@ -182,6 +181,19 @@ def test_a_proxys_wrong_arguments_are_the_callers_error(run_tree):
     with pytest.raises(InvalidRequest, match="terminate_child"):
         supervisor.proxy().terminate_child().get(timeout=PATIENCE_S)
     assert supervisor.proxy().which_children().get(timeout=PATIENCE_S) == []
+
+
+@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
+@pytest.mark.parametrize(
+    ("asked", "says"), [("hello", "'hello'"), (WhichChildren, "did you mean WhichChildren"), (None, "None")]
+)
+def test_what_is_no_request_is_the_asker_s_mistake(run_tree, kind, asked, says):
+    supervisor = run_tree(kind)
+    with pytest.raises(InvalidRequest, match="no request") as caught:
+        call(supervisor, asked)
+    assert says in str(caught.value)
+    supervisor.tell(asked)  # nobody to tell
+    assert call(supervisor, WhichChildren()) == []
 
 
 @pytest.mark.parametrize("nobody", [None, "actor", 5])
