@@ -2,12 +2,14 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
-from trunkline.gateway.simulator import Simulator
+from trunkline.gateway.simulator import Simulator, command_line
 
 #: Design, section 5, word for word: what a new user reads first, and copies.
 FIRST_PROGRAM = """\
@@ -70,9 +72,61 @@ def test_the_first_program_answers_the_question(tmp_path):
     assert done.stderr == ""
 
 
-def test_every_program_is_python(readme):
-    for code in blocks(readme, "python"):
-        compile(code, "README.md", "exec")
+def test_every_other_program_runs_silently(readme, tmp_path):
+    others = [code for code in blocks(readme, "python")[1:] if "def test_" not in code]
+    assert len(others) >= 2
+    with Simulator() as simulator:
+        for code in others:
+            done = run(code, tmp_path, simulator.url)
+            assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_program_with_a_durable_log_finds_what_it_said_in_its_last_life(readme, tmp_path):
+    (program,) = [code for code in blocks(readme, "python") if "SqliteSessionLog" in code]
+    with Simulator() as simulator:
+        first = run(program, tmp_path, simulator.url)
+        second = run(program, tmp_path, simulator.url)
+    assert (first.stdout, first.returncode) == ("[]\n", 0), first.stderr
+    assert "'My name is Ada.'" in second.stdout, second.stderr
+
+
+def test_the_test_of_the_readme_passes(readme, tmp_path):
+    (code,) = [code for code in blocks(readme, "python") if "def test_" in code]
+    (tmp_path / "test_readme_s.py").write_text(code)
+    plugin = ["-p", "trunkline.pytest_plugin", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", *plugin],
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_simulator_s_command_lines_are_understood(readme):
+    parser = command_line._parser()
+    commands = re.findall(r"^python -m trunkline\.simulator (.*?)(?: +#.*)?$", readme, re.MULTILINE)
+    assert len(commands) >= 3
+    for command in commands:
+        if command != "--help":
+            options = parser.parse_args(shlex.split(command))
+            assert command_line._brain(options.brain)
+
+
+def test_the_extras_that_can_be_installed_exist(root, readme):
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {one for some in re.findall(r"\.\[([\w,]+)\]", readme) for one in some.split(",")}
+    assert named == set(extras)
+
+
+def test_every_link_leads_somewhere_and_every_test_exists(root, readme):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", readme)
+    tests = re.findall(r"`(tests/[\w/]+\.py)", readme)
+    assert len(tests) >= 7
+    assert [one for one in [*links, *tests] if not (root / one).exists()] == []
 
 
 def test_the_commands_of_the_readme_are_make_targets(root, readme):
