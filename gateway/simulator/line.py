@@ -192,10 +192,13 @@ class Line(ServerConnection):
             self.transport.write(data)
             return
         self._is_ended = True
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
+        if not self.transport.can_write_eof():
             self.transport.close()
+            return
+        try:
+            self.transport.write_eof()
+        except OSError:
+            pass  # the client has reset it, and its transport does not know yet
 
     async def _drip(self, drops: asyncio.Queue[bytes], bytes_per_write: int, interval_s: float) -> None:
         while True:
