@@ -376,6 +376,58 @@ class TestStatement04Identity:
         stage.quiet()
         assert stage.types().count("response.create") == 3
 
+    def test_three_at_once_each_event_names_its_own_and_an_end_is_the_end_of_one(self, puppeteer):
+        release, running = threading.Event(), threading.Event()
+
+        @tool
+        def slow() -> str:
+            """Be slow."""
+            running.set()
+            release.wait(10)
+            return "at last"
+
+        stage, puppet = puppeteer(tools=[slow])
+        stage.say("first")
+        first = puppet.take("response.create")
+        puppet.begin("r1", first)
+        puppet.call("r1", "c1", "slow")
+        puppet.done("r1", create=first)
+        assert running.wait(10)
+        stage.say("second")
+        second = puppet.take("response.create")
+        puppet.begin("r2", second)
+        puppet.begin("r3", conversation_id=None)
+        puppet.delta("r2", "two ")
+        puppet.delta("r3", "aside")
+        puppet.done("r3", conversation_id=None)
+        puppet.delta("r2", "goes on")
+        release.set()
+        stage.events.until("tool_batch_submitted", turn_id="r1")
+        stage.quiet()
+        assert stage.types().count("response.create") == 2, "r1's outputs wait for r2, whatever became of r3"
+        puppet.done("r2", create=second)
+        puppet.take("response.create")
+        stage.quiet()
+        assert stage.events.kinds("r1") == [
+            "assistant_turn_started",
+            "tool_call_started",
+            "assistant_turn_completed",
+            "tool_call_dispatched",
+            "tool_call_completed",
+            "tool_batch_submitted",
+        ]
+        told = [(e.turn_id, getattr(e, "delta", "")) for e in stage.events.seen if hasattr(e, "turn_id")]
+        assert [one for one in told if one[0] == "r2"] == [
+            ("r2", ""),
+            ("r2", "two "),
+            ("r2", "goes on"),
+            ("r2", ""),
+        ]
+        assert [one for one in told if one[0] == "r3"] == [("r3", ""), ("r3", "aside"), ("r3", "")]
+        assert stage.outputs() == [("c1", "at last")]
+        assert stage.types().count("response.create") == 3
+        assert stage.events.of("error") == []
+
     def test_interrupting_the_second_response_cancels_the_first_one_s_tools(self, simulate):
         running, told, gate = threading.Event(), threading.Event(), Gate()
 

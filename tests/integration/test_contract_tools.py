@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from trunkline import SerialToolRunner, ToolError, tool
+from trunkline import SerialToolRunner, ServerVad, ToolError, tool
 from trunkline.gateway.simulator import CallTool, Fail, Gate, Hold, Incomplete, Say
 
 PATIENCE_S = 10.0
@@ -280,6 +280,47 @@ class TestStatement02EveryCompletedCallGetsExactlyOneOutput:
         codes = {e.call_id: e.code for e in stage.events.of("tool_call_failed")}
         assert codes == {f"c{i}": code for i, (_, _, code, _) in enumerate(BAD)}
 
+    @pytest.mark.parametrize(
+        ("name", "code"),
+        [
+            ("segfaults", "crashed"),
+            ("leaves", "crashed"),
+            ("breaks", "raised"),
+            ("returns_an_object", "unserialisable"),
+        ],
+    )
+    def test_whatever_a_process_dies_of_is_one_output_and_one_create(self, simulate, killable, name, code):
+        broken = getattr(killable, name)
+        stage, _ = simulate([CallTool(name, {}, call_id="c1")], [Say("done")], tools=[broken])
+        stage.say("go")
+        stage.events.until("assistant_text_delta", delta="done")
+        stage.quiet()
+        assert stage.types() == ["conversation.item.create", "response.create"] * 2
+        ((call_id, output),) = stage.outputs()
+        assert (call_id, json.loads(output)["error"]["code"]) == ("c1", code)
+        assert [(e.call_id, e.code) for e in stage.events.of("tool_call_failed")] == [("c1", code)]
+        assert [e.call_id for e in stage.events.of("tool_call_dispatched")] == ["c1"]
+        assert [e.call_ids for e in stage.events.of("tool_batch_submitted")] == [("c1",)]
+        assert stage.events.of("error") == []
+
+    def test_what_is_not_allowed_is_one_output_and_one_create(self, simulate):
+        @tool(needs_approval=True)
+        def careful() -> str:
+            """Run if that is allowed."""
+            return "ran"
+
+        denied, fine = CallTool("careful", {}, call_id="c1"), CallTool("add", {"a": 1, "b": 2}, call_id="c2")
+        stage, _ = simulate(
+            [denied, fine], [Say("done")], tools=[careful, add], approve_tool=lambda _question: False
+        )
+        stage.say("go")
+        stage.events.until("assistant_text_delta", delta="done")
+        stage.quiet()
+        assert stage.types().count("response.create") == 2
+        assert [call_id for call_id, _ in stage.outputs()] == ["c1", "c2"]
+        assert [(e.call_id, e.code) for e in stage.events.of("tool_call_failed")] == [("c1", "denied")]
+        assert [e.call_ids for e in stage.events.of("tool_batch_submitted")] == [("c1", "c2")]
+
     def test_the_session_goes_on_after_a_tool_that_took_its_worker_down(self, simulate):
         stage, _ = simulate([CallTool("exits", {})], [Say("done")], [Say("hello")], tools=TOOLS)
         stage.say("go")
@@ -475,6 +516,33 @@ class TestStatement03IncompleteCallsNeverRun:
         assert [(e.call_id, e.code) for e in stage.events.of("tool_call_failed")] == [("c1", "incomplete")]
         assert stage.types().count("response.create") == 2
 
+    @pytest.mark.parametrize("status", ["cancelled", "incomplete", "failed"])
+    @pytest.mark.parametrize("options", [{}, {"background": True}], ids=["", "in the background"])
+    def test_each_started_call_of_a_response_that_was_not_completed_has_failed(
+        self, puppeteer, ran, status, options
+    ):
+        @tool(**options)
+        def record(what: str) -> str:
+            """Record that it ran."""
+            ran.append(what)
+            return what
+
+        stage, puppet = puppeteer(tools=[record])
+        stage.say("go")
+        create = puppet.take("response.create")
+        puppet.begin("r1", create)
+        items = [puppet.call("r1", f"c{n}", "record", '{"what": "x"}', index=n) for n in range(2)]
+        puppet.done("r1", status, create=create, output=items)
+        completed = stage.events.until("assistant_turn_completed", turn_id="r1")
+        stage.quiet()
+        assert completed.status == status
+        assert [(e.call_id, e.code) for e in stage.events.of("tool_call_failed")] == [
+            ("c0", status),
+            ("c1", status),
+        ]
+        assert (ran, stage.outputs(), stage.events.of("tool_call_dispatched")) == ([], [], [])
+        assert stage.types() == ["conversation.item.create", "response.create"]
+
     def test_a_bad_end_does_not_keep_the_next_text_from_its_answer(self, simulate, record):
         stage, _ = simulate(
             [CallTool("record", {"what": "a"}), Fail("server_error", "broken")], [Say("ok")], tools=[record]
@@ -632,6 +700,96 @@ class TestStatement07Policies:
         stage.quiet()
         assert stage.types().count("response.create") == 1, "its response saw the outputs"
         assert len(stage.outputs()) == 1
+
+    @pytest.mark.parametrize(
+        ("policy", "settles", "outputs"),
+        [
+            ("drop", False, []),
+            ("drop", True, ["cancelled"]),
+            ("submit_completed_only", False, ["cancelled"]),
+            ("submit", False, ["A"]),
+        ],
+    )
+    @pytest.mark.parametrize("replies", [True, False], ids=["the VAD replies", "the VAD does not reply"])
+    def test_what_each_policy_sends_after_the_user_s_voice_and_that_it_asks_for_nothing_meanwhile(
+        self, puppeteer, voice, door, pass_through, policy, settles, outputs, replies
+    ):
+        vad = {"turn_detection": ServerVad(create_response=replies)}
+        stage, puppet = puppeteer(
+            tools=[pass_through], on_interrupt=policy, settle_dropped_calls=settles, **{**voice, **vad}
+        )
+        stage.say("go")
+        create = puppet.take("response.create")
+        puppet.begin("r1", create)
+        puppet.call("r1", "c0", "pass_through", '{"name": "a"}')
+        puppet.done("r1", create=create)
+        door.wait_inside("a")
+        puppet.send("input_audio_buffer.speech_started", audio_start_ms=100, item_id="u1")
+        stage.events.until("interrupted", turn_id="r1", reason="barge_in")
+        door.open("a")
+        if outputs:
+            stage.events.until("tool_batch_submitted", turn_id="r1")
+        stage.quiet()
+        said = [output if policy == "submit" else self.code(output) for _, output in stage.outputs()]
+        assert said == outputs
+        assert stage.types().count("response.create") == 1, "the user is speaking"
+        puppet.send("input_audio_buffer.speech_stopped", audio_end_ms=900, item_id="u1")
+        if replies:
+            puppet.begin("vad")
+            puppet.done("vad")
+        asked_for = bool(outputs) and not settles and not replies
+        if asked_for:
+            puppet.take("response.create")
+        stage.quiet()
+        assert stage.types().count("response.create") == (2 if asked_for else 1)
+
+    def test_where_speech_does_not_interrupt_the_outputs_wait_for_its_end_too(
+        self, puppeteer, voice, door, pass_through
+    ):
+        vad = {"turn_detection": ServerVad(interrupt_response=False)}
+        stage, puppet = puppeteer(tools=[pass_through], **{**voice, **vad})
+        stage.say("go")
+        create = puppet.take("response.create")
+        puppet.begin("r1", create)
+        puppet.call("r1", "c0", "pass_through", '{"name": "a"}')
+        puppet.done("r1", create=create)
+        door.wait_inside("a")
+        puppet.send("input_audio_buffer.speech_started", audio_start_ms=100, item_id="u1")
+        door.open("a")
+        stage.events.until("tool_batch_submitted", turn_id="r1")
+        stage.quiet()
+        assert stage.outputs() == [("c0", "A")]
+        assert stage.types().count("response.create") == 1
+        puppet.send("input_audio_buffer.speech_stopped", audio_end_ms=900, item_id="u1")
+        puppet.begin("vad")
+        puppet.done("vad")
+        stage.quiet()
+        assert stage.types().count("response.create") == 1, "the server's own response saw the outputs"
+        assert stage.events.of("interrupted") == []
+
+    @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+    def test_what_counts_is_who_had_finished_when_it_was_interrupted(
+        self, simulate, door, pass_through, before
+    ):
+        stage, _ = simulate(
+            calls("a", "b"), [Say("done")], tools=[pass_through], on_interrupt="submit_completed_only"
+        )
+        stage.say("go")
+        door.wait_inside("a", "b")
+        if before:
+            door.open("a")
+            stage.events.until("tool_call_completed", call_id="call_a")
+        stage.interrupt()
+        door.open("a", "b")  # neither looks at its token: what they still bring is too late
+        stage.events.until("assistant_text_delta", delta="done")
+        stage.quiet()
+        (_, first), (_, second) = stage.outputs()
+        assert (first if before else self.code(first), self.code(second)) == (
+            "A" if before else "cancelled",
+            "cancelled",
+        )
+        completed = [e.call_id for e in stage.events.of("tool_call_completed")]
+        assert completed == (["call_a"] if before else [])
 
     def test_a_response_that_begins_while_the_user_speaks_does_not_give_the_floor_away(
         self, puppeteer, voice
