@@ -14,6 +14,7 @@ from trunkline.actors.cancel_token import CancelToken
 from trunkline.actors.tool import FunctionTool, Tool, as_tool, tool, tool_terms
 from trunkline.actors.tool_context import ToolContext
 from trunkline.actors.tool_errors import ToolArgumentsError, ToolDefinitionError
+from trunkline.actors.tool_terms import ToolTerms
 from trunkline.gateway.config import Config
 from trunkline.gateway.tool_descriptor import ToolDescriptor
 
@@ -182,9 +183,11 @@ def test_tools_pickle_by_import_path():
 
 
 def test_a_tool_that_is_no_module_attribute_pickles_with_its_function_and_options():
-    copy = pickle.loads(pickle.dumps(tool(Oven(90).heat, name="bake", timeout_s=3.0)))
+    copy = pickle.loads(
+        pickle.dumps(tool(Oven(90).heat, name="bake", timeout_s=3.0, background=True, needs_approval=True))
+    )
     assert copy.descriptor.name == "bake"
-    assert copy.timeout_s == 3.0
+    assert (copy.timeout_s, copy.background, copy.needs_approval) == (3.0, True, True)
     assert copy.run({"to": 99}, a_context()) == 99
 
 
@@ -327,6 +330,20 @@ def test_a_timeout_that_is_no_positive_number_is_refused(timeout_s):
         tool(weather, timeout_s=timeout_s)
 
 
+@pytest.mark.parametrize("option", ["background", "needs_approval"])
+@pytest.mark.parametrize("value", [1, None, "yes"])
+def test_a_switch_that_is_neither_true_nor_false_is_refused(option, value):
+    with pytest.raises(ToolDefinitionError, match=option):
+        tool(weather, **{option: value})
+    with pytest.raises(ToolDefinitionError, match=option):
+        as_tool(type("Odd", (Adder,), {option: value})())
+
+
+def test_an_option_that_does_not_exist_is_refused():
+    with pytest.raises(TypeError, match="timeout"):
+        tool(weather, timeout=3.0)
+
+
 @pytest.mark.parametrize("name", ["", "two words", "x" * 65, "a.b"])
 def test_a_name_that_no_provider_takes_is_refused(name):
     with pytest.raises(ToolDefinitionError, match="1 to 64"):
@@ -390,6 +407,18 @@ def test_a_tools_own_timeout_goes_before_the_configs():
     assert tool_terms(Adder(), Config(tool_timeout_s=9.0)).timeout_s == 4.0
     assert tool_terms(weather, Config(tool_timeout_s=9.0)).timeout_s == 9.0
     assert tool_terms(weather, Config()).timeout_s is None
+
+
+def test_a_tool_object_may_be_in_the_background_and_need_approval():
+    class Careful(Adder):
+        background = True
+        needs_approval = True
+
+    config = Config(approval_timeout_s=7.0)
+    for candidate in (Careful(), tool(weather, background=True, needs_approval=True)):
+        terms = tool_terms(as_tool(candidate), config)
+        assert (terms.background, terms.approval_s) == (True, 7.0)
+    assert tool_terms(weather, config) == ToolTerms()
 
 
 class Node(msgspec.Struct):
