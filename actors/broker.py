@@ -36,8 +36,7 @@ from .events import SessionClosed
 from .proxies import SessionProxy
 from .recipe import SessionRecipe, new_id
 from .session import SessionActor
-from .tool import Tool, as_tool
-from .tool_errors import ToolDefinitionError
+from .tool_box import runnable_tools
 from .tool_runner import ToolRunner
 
 _log = logging.getLogger("trunkline.actors")
@@ -146,7 +145,7 @@ class BrokerActor(GenServer):
         reply = self._defer_reply()
         try:
             config = self._recipe.config.replace(**overrides)
-            tools = runnable_tools(config)
+            tools = runnable_tools(config.tools, approves=config.approve_tool is not None)
         except (GatewayError, TypeError) as error:
             reply.set_exception(error)  # the caller's mistake, and the caller's alone
             return
@@ -240,17 +239,3 @@ class BrokerActor(GenServer):
         assert isinstance(answer, Future)
         me = self.actor_ref
         answer.add_done_callback(lambda done: cast(me, follow_up(done)))
-
-
-def runnable_tools(config: Config) -> dict[str, Tool]:
-    """Return a configuration's tools by name.
-
-    Raises:
-        ToolDefinitionError: one of them cannot be run. The caller's fault.
-    """
-    tools = [as_tool(candidate) for candidate in config.tools or ()]
-    for one in tools:
-        if getattr(one, "needs_approval", False) and config.approve_tool is None:
-            problem = "needs approval, and there is nobody to give it"
-            raise ToolDefinitionError(one.descriptor.name, None, problem, "set Config(approve_tool=...)")
-    return {tool.descriptor.name: tool for tool in tools}

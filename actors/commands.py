@@ -6,18 +6,44 @@ A bad argument raises in the caller, when the message is built.
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Self, TypeAlias
 
 import msgspec
 import pykka
 
+from ..gateway.config import Config, setting_names
+from ..gateway.images import Image, image_data_uri
+from ..gateway.items import Detail, user_image
+from ..gateway.response_options import ResponseOptions
+from ..gateway.wire_types import Item
 from .errors import InvalidCommand
 from .events import Event
 from .raw_frame import EventOrFrame, RawFrame
 
+_CHANGEABLE: Final = (
+    "instructions",
+    "voice",
+    "modalities",
+    "turn_detection",
+    "input_audio_transcription",
+    "tools",
+    "mcp_servers",
+    "tool_choice",
+    "parallel_tool_calls",
+    "max_response_output_tokens",
+    "speed",
+    "noise_reduction",
+    "truncation",
+    "reasoning_effort",
+    "prompt",
+    "include",
+    "tracing",
+    "provider_extras",
+)
 Subscriber: TypeAlias = "pykka.ActorRef[Any] | Callable[[Event], object]"
 RawSubscriber: TypeAlias = "pykka.ActorRef[Any] | Callable[[EventOrFrame], object]"
 
@@ -50,6 +76,84 @@ class SendText:
 
 
 @dataclass(frozen=True, slots=True)
+class SendSystemText:
+    """Tell the model something that the user did not say. Nobody has to answer it. Answered with the item's id."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _check_text("send_system_text", self.text)
+        if not self.text.strip():
+            raise InvalidCommand("send_system_text takes a non-empty str")
+
+
+@dataclass(frozen=True, slots=True)
+class SendImage:
+    """Show an image as the user, with or without words, and ask for a reply. Answered with the item's id.
+
+    ``image``: a data URI; the bytes of a PNG or JPEG file become one.
+    """
+
+    image: Image
+    text: str | None = None
+    detail: Detail | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", image_data_uri(self.image))
+        if self.text is not None:
+            _check_text("send_image", self.text)
+        self.item("")
+
+    def item(self, item_id: str) -> Item:
+        """Return the message."""
+        return user_image(self.image, self.text, self.detail, item_id=item_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateItem:
+    """Add a message to the conversation; nobody has to answer it. Answered with the item's id.
+
+    ``previous_item_id``: the item it follows, "root" to be the first, None to be the last.
+    """
+
+    item: Item
+    previous_item_id: str | None = None
+
+    def __post_init__(self) -> None:
+        item = self.item
+        if not isinstance(item, Item) or item.type != "message" or not item.role or not item.content:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidCommand("create_item takes a message, such as assistant_text(...) or user_text(...)")
+        if item.id is not None:
+            _check_id("create_item", item.id)
+        if self.previous_item_id is not None:
+            _check_id("create_item", self.previous_item_id)
+
+    def with_id(self, new_id: Callable[[str], str]) -> Item:
+        """Return the item with an id of its own."""
+        return self.item if self.item.id else msgspec.structs.replace(self.item, id=new_id("item"))
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteItem:
+    """Remove an item from the conversation. Answered when the provider has."""
+
+    item_id: str
+
+    def __post_init__(self) -> None:
+        _check_id("delete_item", self.item_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveItem:
+    """Answered with an item as the provider holds it, its audio included."""
+
+    item_id: str
+
+    def __post_init__(self) -> None:
+        _check_id("retrieve_item", self.item_id)
+
+
+@dataclass(frozen=True, slots=True)
 class SendAudio:
     """Append input audio, already encoded in the session's input format (PCM16: little-endian, mono, 24 kHz).
 
@@ -76,7 +180,24 @@ class ClearAudio:
 
 @dataclass(frozen=True, slots=True)
 class CreateResponse:
-    """Ask for a reply without saying anything."""
+    """Ask for a reply without saying anything, or for one that differs from others by ``options``."""
+
+    options: ResponseOptions | None = None
+
+    def __post_init__(self) -> None:
+        if self.options is None:
+            return
+        if not isinstance(self.options, ResponseOptions):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidCommand(f"create_response takes ResponseOptions, not {type(self.options).__name__}")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """Return the command of these options by name; with none of them there is nothing that differs."""
+        known = [each.name for each in fields(ResponseOptions) if each.init]
+        for name in options:
+            if name not in known:
+                raise _unknown("create_response", name, known)
+        return cls(ResponseOptions(**options) if options else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +227,28 @@ class GetHistory:
 @dataclass(frozen=True, slots=True)
 class GetUsage:
     """Answered with what the session cost so far: a :class:`trunkline.actors.usage.SessionUsage`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change settings of the session by their names in Config. Answered when the provider has confirmed them."""
+
+    overrides: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if not self.overrides:
+            raise InvalidCommand("update takes at least one setting")
+        for name in self.overrides:
+            if name in setting_names() and name not in _CHANGEABLE:
+                raise InvalidCommand(
+                    f"update cannot change {name} of a session that runs: connect another one"
+                )
+            if name not in _CHANGEABLE:
+                raise _unknown("update", name, _CHANGEABLE)
+        # Alone, whatever they may be in contradiction to; how they go with the others the session finds out.
+        for name, value in self.overrides.items():
+            alone = Config(turn_detection="none", provider_extras={"tools": []})
+            alone.replace(**{name: value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +295,12 @@ class AwaitOpen:
 
 SessionCommand: TypeAlias = (
     SendText
+    | SendSystemText
+    | SendImage
+    | CreateItem
+    | DeleteItem
+    | RetrieveItem
+    | Update
     | SendAudio
     | CommitAudio
     | ClearAudio
@@ -167,6 +316,12 @@ SessionCommand: TypeAlias = (
 
 SESSION_COMMANDS = (
     SendText,
+    SendSystemText,
+    SendImage,
+    CreateItem,
+    DeleteItem,
+    RetrieveItem,
+    Update,
     SendAudio,
     CommitAudio,
     ClearAudio,
@@ -179,6 +334,20 @@ SESSION_COMMANDS = (
     GetInstructions,
     AwaitOpen,
 )
+
+
+HELD = (
+    SendText,
+    SendSystemText,
+    SendImage,
+    CreateItem,
+    DeleteItem,
+    RetrieveItem,
+    CreateResponse,
+    Update,
+    UpdateInstructions,
+)
+"""The commands that wait for a line when there is none."""
 
 
 class RealtimeEvent(msgspec.Struct, frozen=True, gc=False):
@@ -200,6 +369,18 @@ class RealtimeClose(msgspec.Struct, frozen=True, gc=False):
 
     session_id: str
     reason: str
+
+
+def _unknown(command: str, name: str, known: Sequence[str]) -> InvalidCommand:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return InvalidCommand(f"{command} knows no {name!r}: {hint}")
+
+
+def _check_id(command: str, item_id: object) -> None:
+    _check_text(command, item_id)
+    if not item_id:
+        raise InvalidCommand(f"{command} takes an item's id, not an empty str")
 
 
 def _check_text(command: str, text: object) -> None:

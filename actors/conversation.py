@@ -8,13 +8,17 @@ Source: the session contract, statements 1 to 8 and 12.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
-from ..gateway import codes
 from ..gateway import server_events as wire
-from ..gateway.client_events import ConversationItemDelete, ConversationItemTruncate, ResponseCancel
+from ..gateway.client_events import (
+    ConversationItemDelete,
+    ConversationItemTruncate,
+    ResponseCancel,
+    ResponseParams,
+)
 from ..gateway.config import Config
 from ..gateway.items import assistant_text
 from ..gateway.session_update import format_name
@@ -23,10 +27,8 @@ from .effects import NOTHING, Effect, Effects, Send
 from .events import (
     AssistantTurnCompleted,
     AssistantTurnStarted,
-    Error,
     Interrupted,
     InterruptReason,
-    RateLimited,
     TurnStatus,
     UserSpeechStarted,
     UserSpeechStopped,
@@ -38,6 +40,8 @@ from .memory import OpenBatch
 from .playback import Heard, Playback
 from .rate_limits import rate_limits_updated
 from .reply_gate import ReplyGate
+from .response_facts import failure_of, format_of, metadata_of, status_of
+from .side_responses import SideResponses, is_side
 from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
 from .tool_outcome import ToolOutcome
 from .tool_rounds import ToolRounds
@@ -55,10 +59,12 @@ class Conversation:
         gate: ReplyGate,
         batches: ToolBatches,
         ledger: Ledger,
+        side: SideResponses,
     ) -> None:
         self._config = config
         self._new_id = new_id
         self._gate = gate
+        self._side = side
         self._tools = ToolRounds(config, gate, batches, ledger)
         self._ledger = ledger
         self._playback = Playback()
@@ -66,6 +72,7 @@ class Conversation:
         self._mcp = McpCalls(new_id, self._turns, self._tools)
         self._line: int | None = None
         self._names_conversations = False
+        self._unseen: set[str] = set()  # items of ours that no event of the provider has shown
 
     def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
         """Return who handles which server event. Deltas go straight to the turns."""
@@ -97,6 +104,10 @@ class Conversation:
         """Return what was said so far."""
         return self._ledger.history.items()
 
+    def holds(self, item_id: str) -> bool:
+        """Whether there is, or was, an item of this id."""
+        return item_id in self._ledger.history or self._ledger.history.was_removed(item_id)
+
     def usage(self) -> SessionUsage:
         """Return what it cost so far."""
         return self._ledger.usage.read()
@@ -114,6 +125,7 @@ class Conversation:
         return [
             *(Send(create_item(item)) for item in history.replay()),
             *self._gate.line_up(history.is_answered),
+            *self._side.line_up(),
         ]
 
     def line_down(self) -> Effects:
@@ -130,7 +142,8 @@ class Conversation:
                 ]
             elif turn.announced:
                 effects.append(AssistantTurnCompleted(turn.turn_id, "cancelled"))
-        return [*effects, *self._ledger.line_down(), *self._gate.line_down(), *self._mcp.line_down()]
+        gone = [*self._gate.line_down(), *self._side.line_down(), *self._mcp.line_down()]
+        return [*effects, *self._ledger.line_down(), *gone]
 
     def confirmed(self, session: SessionInfo) -> None:
         """The provider says what the session is like: it may speak in another format than it was asked to."""
@@ -138,19 +151,31 @@ class Conversation:
         confirmed = format_name(output.format) if output is not None else None
         self._turns.audio_format = confirmed or self._config.output_audio_format
 
+    def reconfigured(self, config: Config) -> None:
+        """The session's configuration was changed."""
+        self._config = config
+        self._gate.vad_replies = config.vad_creates_response
+
     # -- commands
 
     def say(self, item: Item) -> Effects:
         """A user message: recorded, sent, and answered."""
         self._tools.user_spoke()
-        item_id = item.id or ""
-        recorded = self._ledger.record(item)
-        return [*recorded, *self._up([Send(create_item(item))]), *self._up(self._gate.ask(item_id))]
+        return [*self.add(item), *self._up(self._gate.ask(item.id or ""))]
 
-    def ask(self) -> Effects:
-        """Want a reply to what is there."""
+    def add(self, item: Item, previous_item_id: str | None = None) -> Effects:
+        """An item that nobody has to answer: recorded and sent."""
+        self._unseen.add(item.id or "")
+        recorded = self._ledger.record(item, previous_item_id)
+        return [*recorded, *self._up([Send(create_item(item, previous_item_id))])]
+
+    def ask(self, params: ResponseParams | None = None) -> Effects:
+        """Want a reply to what is there; ``params``: how it is to differ from others, or that it stays out of the conversation."""
+        ask_id = self._new_id("ask")
+        if params is not None and is_side(params):
+            return self._side.ask(ask_id, params)
         self._tools.user_spoke()
-        return self._up(self._gate.ask(self._new_id("ask")))
+        return self._up(self._gate.ask(ask_id, params))
 
     def interrupt(self, reason: InterruptReason, now: float) -> Effects:
         """Stop what is being said or played, and the tools of what was said."""
@@ -192,6 +217,10 @@ class Conversation:
         """No response came to our create."""
         return self._gate.timed_out()
 
+    def side_timed_out(self, event_id: str) -> Effects:
+        """No response came to this out-of-band create."""
+        return self._side.timed_out(event_id)
+
     def stop_tools(self, reason: str) -> Effects:
         """End all tools: the session is over."""
         return self._tools.stop(reason)
@@ -199,11 +228,13 @@ class Conversation:
     def refused(self, event_id: str | None, code: str | None) -> tuple[bool, str | None, Effects]:
         """The server refused an event. Returns whether that is dealt with, the item it was about, and effects."""
         handled, effects = self._gate.rejected(event_id, code)
+        effects = [*effects, *self._side.refused(event_id)]
         item_id = (event_id or "").removeprefix(ITEM_EVENT)
         item = self._ledger.history.get(item_id)
         if item is None:
             return handled, None, effects
-        if item.role == "user":
+        if item.role == "user" or item_id in self._unseen:
+            self._unseen.discard(item_id)
             effects = [*effects, *self._ledger.refused(item_id), *self._gate.withdraw(item_id)]
         return handled, item_id, effects
 
@@ -216,13 +247,12 @@ class Conversation:
 
     def _begin(self, response: Response, *, over: bool = False) -> Effects:
         """A response began; ``over``: and is over as well, so that there is nothing left to cancel."""
-        started = AssistantTurnStarted(response.id)
-        if not self._is_default(response):
-            self._turns.begin(response.id, default=False, audio_format=_format_of(response))
-            return [started]
+        started = AssistantTurnStarted(response.id, metadata_of(response))
+        if self._side.claims(response) or not self._is_default(response):
+            return self._begin_aside(response, started, over=over)
         answered = self._ledger.history.is_answered if over else None
         fate, effects = self._gate.created(response, answered)
-        own_format = _format_of(response)
+        own_format = format_of(response)
         turn = self._turns.begin(response.id, default=True, hidden=fate == "late", audio_format=own_format)
         cancel = [self._cancel(turn)] if fate != "shown" and not over else []
         match fate:
@@ -233,20 +263,28 @@ class Conversation:
             case "shown":
                 return [*effects, started]
 
+    def _begin_aside(self, response: Response, started: Effect, *, over: bool) -> Effects:
+        late, effects = self._side.created(response)
+        own_format = format_of(response)
+        turn = self._turns.begin(response.id, default=False, hidden=late, audio_format=own_format)
+        if late:
+            return [*effects, *([] if over else [self._cancel(turn)])]
+        return [*effects, started]
+
     def _response_done(self, event: wire.ResponseDone, _now: float) -> Effects:
         response = event.response
         if self._turns.finished(response.id):
             return NOTHING
         effects: list[Effect] = []
         if not self._turns.known(response.id):  # around interruptions there may be no response.created
-            if self._is_default(response):
+            if not self._side.claims(response) and self._is_default(response):
                 effects += self._ledger.answered(response)
             effects += self._begin(response, over=True)
         turn, said = self._turns.finish(response)
         self._playback.turn_finished(turn.turn_id)
         effects += [*self._ledger.spent(response), *said]
-        status: TurnStatus = "cancelled" if turn.interrupted else _status(response)
-        runnable = self._tools.runnable(turn, _status(response))
+        status: TurnStatus = "cancelled" if turn.interrupted else status_of(response)
+        runnable = self._tools.runnable(turn, status_of(response))
         effects += announce(turn, runnable if turn.interrupted else turn.calls.values())
         if turn.announced:
             runs = {call.call_id for call in runnable}
@@ -258,6 +296,8 @@ class Conversation:
         if turn.default:
             waits = bool(runnable) or self._mcp.is_asking(turn.turn_id)
             effects += self._gate.done(response.id, carry=waits)
+        else:
+            effects += self._side.done(response.id)
         effects += self._tools.settle(turn.turn_id, self._line)
         return [*effects, *self._gate.proceed()]
 
@@ -266,16 +306,9 @@ class Conversation:
         why = "incomplete" if status == "completed" else status
         effects = fail_all(turn.turn_id, skipped, why, f"the call did not run: its response is {why}")
         if status == "failed":
-            details = response.status_details
-            error = details.error if details is not None else None
-            code = (error.code or error.type if error else None) or "response_failed"
-            message = (error.message if error else None) or "the provider could not complete the response"
-            recoverable = codes.is_recoverable_error(code, error.type if error else None)
-            effects.append(Error(code, message, recoverable=recoverable))
-            if codes.is_rate_limit_error(code):
-                effects.append(RateLimited(0.0))
+            effects += failure_of(response)
         usage = msgspec.to_builtins(response.usage) if response.usage is not None else None
-        return [*effects, AssistantTurnCompleted(turn.turn_id, status, usage)]
+        return [*effects, AssistantTurnCompleted(turn.turn_id, status, usage, metadata_of(response))]
 
     def _remember(self, turn: Turn, response: Response) -> list[Effect]:
         ledger = self._ledger
@@ -291,7 +324,7 @@ class Conversation:
         for item_id, said in turn.said.items():
             if not ledger.history.text_of(item_id) and not ledger.history.was_removed(item_id):
                 item = assistant_text("".join(said), item_id=item_id)
-                effects += ledger.record(msgspec.structs.replace(item, status=_status(response)))
+                effects += ledger.record(msgspec.structs.replace(item, status=status_of(response)))
         return effects
 
     def _output_added(self, event: wire.ResponseOutputItemAdded, now: float) -> Effects:
@@ -304,6 +337,7 @@ class Conversation:
         self, event: wire.ConversationItemAdded | wire.ConversationItemCreated, _now: float
     ) -> Effects:
         if event.item.id:
+            self._unseen.discard(event.item.id)
             self._gate.arrived(event.item.id)
         self._mcp.listing(event.item)
         return self._ledger.placed(event.item, event.previous_item_id)
@@ -358,13 +392,3 @@ class Conversation:
             self._names_conversations = True
             return True
         return not self._names_conversations
-
-
-def _status(response: Response) -> TurnStatus:
-    return response.status if response.status in get_args(TurnStatus) else "completed"  # type: ignore[return-value]  # narrowed by the set
-
-
-def _format_of(response: Response) -> str | None:
-    """The format of this response's audio, where the provider names it."""
-    output = response.audio.output if response.audio is not None else None
-    return format_name(output.format) if output is not None else None

@@ -72,6 +72,9 @@ class _Allowed:
 class Crew:
     """The workers of one incarnation of a session.
 
+    Attributes:
+        recipe: the session's, as it is now.
+
     Args:
         recipe: the session's.
         supervisor: the WorkerSupervisor's StableRef.
@@ -92,7 +95,7 @@ class Crew:
         tools: dict[str, ToolAtWork],
         processes: ToolProcesses,
     ) -> None:
-        self._recipe = recipe
+        self.recipe = recipe
         self._supervisor = supervisor
         self._me = me
         self._session = session
@@ -109,7 +112,7 @@ class Crew:
     def connect(self, effect: OpenLine) -> None:
         """Start a connection attempt."""
         self._attempt = effect.attempt
-        recipe = self._recipe
+        recipe = self.recipe
         attempt = Attempt(self._incarnation, effect.attempt)
         args = (recipe.gateway, recipe.model, effect.timeout_s, attempt, self._session)
         self._start(self._tag("line", effect.attempt), ConnectWorker, args)
@@ -131,7 +134,7 @@ class Crew:
 
     def start_tool(self, effect: StartTool) -> None:
         """Start a tool call."""
-        tool = self._recipe.tools[effect.name]
+        tool = self.recipe.tools[effect.name]
         approver = self._approver() if getattr(tool, "needs_approval", False) else None
         self._start_tool(effect, tool, approver)
 
@@ -140,13 +143,13 @@ class Crew:
         self._start_tool(effect.call, _Allowed(), self._approver(), effect.server_label)
 
     def _approver(self) -> Approver:
-        config = self._recipe.config
+        config = self.recipe.config
         return Approver(config.approve_tool, config.approval_timeout_s)
 
     def _start_tool(self, effect: StartTool, tool: Tool, *approval: Any) -> None:
         token = CancelToken()
         self._tools[effect.call_id] = ToolAtWork(token)
-        context = ToolContext(effect.call_id, effect.name, self._recipe.session_id, effect.turn_id, token)
+        context = ToolContext(effect.call_id, effect.name, self.recipe.session_id, effect.turn_id, token)
         args = (tool, effect.arguments, context, self._session, self._processes, *approval)
         self._start(self._tag("tool", effect.call_id), ToolWorker, args)
 

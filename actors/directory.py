@@ -13,6 +13,7 @@ from ..supervision import StableRef
 from .audio_intake import AudioIntake
 from .crew import ToolAtWork
 from .events import SessionClosed
+from .recipe import SessionRecipe
 from .session_log import MemorySessionLogs, SessionLog, SessionLogs
 from .subscribers import Subscribers
 from .tool_processes import ToolProcesses
@@ -29,6 +30,7 @@ class SessionEntry:
         tools: the calls at work, by call_id.
         audio: what the application says, on its way to the session.
         processes: the broker's, for isolated tools.
+        recipe: what the session was made by changes at runtime; None if there were none.
         failure: what ended it, if something did: whoever still waits for ``connect()`` may ask too late to hear it from the actor.
     """
 
@@ -40,6 +42,7 @@ class SessionEntry:
     starts: int = 0
     tools: dict[str, ToolAtWork] = field(default_factory=dict[str, ToolAtWork])
     processes: ToolProcesses = field(default_factory=ToolProcesses)
+    recipe: SessionRecipe | None = None
     failure: Exception | None = None
     audio: AudioIntake = field(default_factory=AudioIntake)
 

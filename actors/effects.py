@@ -6,11 +6,12 @@ what is recorded is recorded before the command that caused it is answered.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..gateway.client_events import ClientEvent, InputAudioBufferAppend
+from ..gateway.config import Config
 from .events import CloseReason, Event
 from .session_log import Entry
 
@@ -77,6 +78,14 @@ class StopTimer:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """The session is another one from here on: the next incarnation begins with this, and calls run these Tools, by name."""
+
+    config: Config
+    tools: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class OpenLine:
     """Start a ConnectWorker; it answers with ``core.connected(attempt)`` or ``core.connect_failed(attempt)``."""
 
@@ -137,6 +146,7 @@ Effect: TypeAlias = (
     | Reject
     | StartTimer
     | StopTimer
+    | Reconfigure
     | OpenLine
     | DropLine
     | StartTool

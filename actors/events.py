@@ -109,10 +109,11 @@ class UserTranscript(SessionEvent, frozen=True, gc=False):
 
 
 class AssistantTurnStarted(SessionEvent, frozen=True, gc=False):
-    """The model began to reply. Source: ``response.created``."""
+    """The model began to reply. ``metadata``: what ``create_response`` gave it. Source: ``response.created``."""
 
     kind: ClassVar[str] = "assistant_turn_started"
     turn_id: str
+    metadata: Mapping[str, Any] | None = None
 
 
 class AssistantTextDelta(SessionEvent, frozen=True, gc=False):
@@ -170,12 +171,16 @@ class AssistantAudioDelta(SessionEvent, frozen=True, gc=False):
 
 
 class AssistantTurnCompleted(SessionEvent, frozen=True, gc=False):
-    """The reply is over. ``usage`` holds the provider's token counts, as a mapping. Source: ``response.done``."""
+    """The reply is over. ``usage`` holds the provider's token counts, as a mapping; ``metadata``: what ``create_response`` gave it.
+
+    Source: ``response.done``.
+    """
 
     kind: ClassVar[str] = "assistant_turn_completed"
     turn_id: str
     status: TurnStatus
     usage: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = None
 
 
 class ToolCallStarted(SessionEvent, frozen=True, gc=False):

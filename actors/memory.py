@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from ..gateway.client_events import ResponseParams
 from ..gateway.wire_types import Item
 from .history import History
 from .session_log import (
@@ -17,6 +19,7 @@ from .session_log import (
     ReplyAsked,
     ReplySettled,
     SessionConfirmed,
+    SettingsChanged,
 )
 from .usage import UsageMeter
 
@@ -43,18 +46,22 @@ class Memory:
     Attributes:
         confirmed: the provider has confirmed the session once.
         instructions: those it confirmed last.
+        settings: others that were changed at runtime, as far as a log can hold them.
         history: the conversation.
         usage: what it cost so far.
         open_asks: who still waits for a reply.
+        params: how these replies are to differ from others.
         carried: who waits for the outputs of an open batch, by its turn.
         batches: the tool calls that are not submitted, by turn.
     """
 
     confirmed: bool = False
     instructions: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     history: History = field(default_factory=History)
     usage: UsageMeter = field(default_factory=UsageMeter)
     open_asks: tuple[str, ...] = ()
+    params: Mapping[str, ResponseParams] = field(default_factory=dict[str, ResponseParams])
     carried: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     batches: Mapping[str, OpenBatch] = field(default_factory=dict[str, OpenBatch])
 
@@ -67,6 +74,8 @@ class _Recollection:
         self._instructions: str | None = None
         self._history = History()
         self._usage = UsageMeter()
+        self._settings: dict[str, Any] = {}
+        self._params: dict[str, ResponseParams] = {}
         self._asks: dict[str, str | None] = {}  # ask id -> the turn whose tools it waits for
         self._batches: dict[str, OpenBatch] = {}
 
@@ -74,15 +83,22 @@ class _Recollection:
         self._history.apply(entry)
         self._usage.apply(entry)
         match entry:
-            case ReplyAsked(ask_id):
+            case ReplyAsked(ask_id, params):
                 self._asks[ask_id] = None
+                if params is not None:
+                    self._params[ask_id] = params
             case AsksCarried(turn_id, ask_ids):
                 self._asks.update({ask_id: turn_id for ask_id in ask_ids if ask_id in self._asks})
             case ReplySettled(ask_ids):
                 for ask_id in ask_ids:
                     self._asks.pop(ask_id, None)
+                    self._params.pop(ask_id, None)
             case SessionConfirmed(text):
                 self._confirmed, self._instructions = True, text
+            case SettingsChanged(settings, others):
+                self._settings.update(settings)
+                for name in others:
+                    self._settings.pop(name, None)
             case _:
                 self._apply_to_batches(entry)
 
@@ -106,12 +122,15 @@ class _Recollection:
         for ask_id, turn_id in self._asks.items():
             if turn_id in self._batches:
                 carried[turn_id] = (*carried.get(turn_id, ()), ask_id)
+        open_asks = tuple(ask_id for ask_id, turn_id in self._asks.items() if turn_id not in self._batches)
         return Memory(
             self._confirmed,
             self._instructions,
+            self._settings,
             self._history,
             self._usage,
-            tuple(ask_id for ask_id, turn_id in self._asks.items() if turn_id not in self._batches),
+            open_asks,
+            {ask_id: self._params[ask_id] for ask_id in open_asks if ask_id in self._params},
             carried,
             self._batches,
         )

@@ -13,6 +13,9 @@ import pykka
 from pykka import messages
 
 from ..gateway.audio_input import Audio
+from ..gateway.images import Image
+from ..gateway.items import Detail
+from ..gateway.wire_types import Item
 from ..supervision import Future, StableProxy, StableRef, TerminateChild, Tree, call
 from . import commands as cmd
 from .directory import Directory, SessionEntry
@@ -21,6 +24,7 @@ from .events import SessionClosed
 from .history import HistoryItem
 from .own_future import OwnFuture
 from .raw_frame import EventOrFrame
+from .tool_box import runnable_tools
 from .usage import SessionUsage
 
 TREE_TIMEOUT_S = 5.0
@@ -161,9 +165,73 @@ class SessionProxy(StableProxy[Any]):
         self._entry.audio.clear()
         return self._ask(cmd.ClearAudio())
 
-    def create_response(self) -> Future[None]:
-        """Ask for a reply without saying anything."""
-        return self._ask(cmd.CreateResponse())
+    def send_system_text(self, text: str) -> Future[str]:
+        """Tell the model something that the user did not say, in the middle of the conversation: a system message.
+
+        Nobody has to answer it: who wants a reply says ``create_response()``. What is to hold from the beginning is better
+        said by the instructions. The future brings the item's id once it is accepted.
+
+        Raises:
+            InvalidCommand: no text. The caller's fault.
+        """
+        return self._ask(cmd.SendSystemText(text))
+
+    def send_image(self, image: Image, text: str | None = None, detail: Detail | None = None) -> Future[str]:
+        """Show an image as the user, and ask for a reply. The future brings the item's id once it is accepted.
+
+        Args:
+            image: the bytes of a PNG or JPEG file, or a data URI of one.
+            text: what there is to say about it.
+            detail: how closely the model looks: "auto" (the default), "low" or "high".
+
+        Raises:
+            ConfigError: it is no such image, or there is no such detail. The caller's fault, as is
+            InvalidCommand: the text is none.
+        """
+        return self._ask(cmd.SendImage(image, text, detail))
+
+    def create_item(self, item: Item, previous_item_id: str | None = None) -> Future[str]:
+        """Add a message of any role to the conversation, without asking for a reply. The future brings its id once accepted.
+
+        Args:
+            item: made by ``trunkline.gateway.items``, such as ``assistant_text("...")``.
+            previous_item_id: the item it follows; "root" to be the first, None to be the last.
+
+        Raises:
+            InvalidCommand: it is no message, or (in the future) there is one of its id. The caller's fault.
+        """
+        return self._ask(cmd.CreateItem(item, previous_item_id))
+
+    def delete_item(self, item_id: str) -> Future[None]:
+        """Remove an item from the conversation; the future is done when the provider has.
+
+        Raises:
+            InvalidCommand: that is no id. The caller's fault.
+            ServerError: (in the future) the provider refused, for example because it has no such item.
+            CommandTimeout: (in the future) no answer in time.
+        """
+        return self._ask(cmd.DeleteItem(item_id))
+
+    def retrieve_item(self, item_id: str) -> Future[Item]:
+        """Return an item as the provider holds it, its audio included. Raises as ``delete_item`` does."""
+        return self._ask(cmd.RetrieveItem(item_id))
+
+    def create_response(self, **options: Any) -> Future[None]:
+        """Ask for a reply without saying anything; ``options`` are the fields of ``ResponseOptions``: how it is to differ.
+
+        With ``conversation="none"`` the response stays out of the conversation: there may be any number of these at once, each
+        with turn events of its own, told apart by their ``metadata``; nobody interrupts them, and their tool calls do not run.
+
+        The future is done when it is accepted; a later refusal by the provider is an ``error`` event.
+
+        Raises:
+            InvalidCommand: there is no such option, or (in the future) a tool has the name of another one of the session.
+            ConfigError: an option cannot be so. Both are the caller's fault, as is
+            ToolDefinitionError: a tool that cannot be run.
+        """
+        command = cmd.CreateResponse.of(options)
+        runnable_tools(options.get("tools"))
+        return self._ask(command)
 
     def interrupt(self) -> Future[None]:
         """Stop what the model is saying, and the tools at work for it."""
@@ -184,6 +252,27 @@ class SessionProxy(StableProxy[Any]):
     def usage(self) -> Future[SessionUsage]:
         """Return what the session cost so far, across reconnects and restarts."""
         return self._ask(cmd.GetUsage())
+
+    def update(self, **overrides: Any) -> Future[None]:
+        """Change settings while the session runs, by their names in ``Config``; the future is done when the provider has confirmed.
+
+        Tools, turn detection, voice (until the model has spoken), instructions and whatever else the provider is told can be
+        changed. What concerns this side alone (``on_interrupt``, time limits) and the audio formats cannot.
+
+        The session keeps the change: on each new line, and when its actor is restarted. When another process resumes it from a
+        durable log, it has what a log can hold (instructions, names, numbers); tools, MCP servers and settings that are
+        objects, such as ``ServerVad(...)``, are then those of the broker's Config.
+
+        Raises:
+            InvalidCommand: there is no such setting, or it cannot be changed. The caller's fault, as are
+            ConfigError: it cannot be so, or (in the future) not together with the others;
+            ToolDefinitionError: a tool that cannot be run.
+            ServerError: (in the future) the provider refused it: everything is as before.
+            CommandTimeout: (in the future) no answer in time.
+        """
+        command = cmd.Update(overrides)
+        runnable_tools(overrides.get("tools"))
+        return self._ask(command)
 
     def update_instructions(self, instructions: str) -> Future[None]:
         """Replace the instructions; the future is done when the provider has confirmed them.

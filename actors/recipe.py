@@ -9,13 +9,16 @@ from typing import cast
 
 from ..gateway.config import Config
 from ..gateway.provider import Gateway
+from .config_updates import remembered
 from .conversation import Conversation
 from .ledger import Ledger
 from .memory import Memory
 from .reply_gate import ReplyGate
 from .session_core import SessionCore
-from .tool import Tool, tool_terms
+from .side_responses import SideResponses, is_side
+from .tool import Tool
 from .tool_batches import Policy, ToolBatches
+from .tool_box import ToolBox
 from .tool_runner import ToolRunner
 
 
@@ -40,18 +43,30 @@ def build_core(
     recipe: SessionRecipe, memory: Memory, restarts: int, new_id: Callable[[str], str] = new_id
 ) -> SessionCore:
     """Put a session's pure parts together."""
-    config = recipe.config
+    config = remembered(recipe.config, memory.instructions, memory.settings)
+    aside = {ask_id: params for ask_id, params in memory.params.items() if is_side(params)}
+    side = SideResponses(new_id, config.response_timeout_s)
+    side.restore(aside)
     gate = ReplyGate(new_id, config.response_timeout_s, vad_replies=config.vad_creates_response)
-    gate.restore(memory.open_asks, memory.carried)
-    terms = {name: tool_terms(tool, config) for name, tool in recipe.tools.items()}
+    in_line = (ask_id for ask_id in memory.open_asks if ask_id not in aside)
+    gate.restore(in_line, memory.carried, memory.params)
+    toolbox = ToolBox(recipe.config, recipe.tools)
     batches = ToolBatches(
         recipe.runner,
         new_id,
-        terms,
+        toolbox.terms,
         cast(Policy, config.on_interrupt),
         settle_dropped=config.settle_dropped_calls,
     )
-    conversation = Conversation(config, new_id, gate, batches, Ledger(memory.history, memory.usage))
+    ledger = Ledger(memory.history, memory.usage)
+    conversation = Conversation(config, new_id, gate, batches, ledger, side)
     return SessionCore(
-        recipe.session_id, config, conversation, recipe.gateway, new_id, memory=memory, restarts=restarts
+        recipe.session_id,
+        config,
+        conversation,
+        recipe.gateway,
+        new_id,
+        toolbox,
+        memory=memory,
+        restarts=restarts,
     )

@@ -10,12 +10,13 @@ Source: the session contract, statements 1, 7 and 8; protocol reference A.8 ("on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ..gateway import codes
 from ..gateway.client_events import ResponseCreate, ResponseParams
+from ..gateway.response_options import marked
 from ..gateway.wire_types import Response
 from .effects import Effect, Effects, Record, Send, StartTimer, StopTimer
 from .events import Error
@@ -55,13 +56,20 @@ class _Active:
 
 
 class ReplyGate:
-    """Decides when a ``response.create`` may go out."""
+    """Decides when a ``response.create`` may go out.
+
+    Attributes:
+        vad_replies: the server replies by itself when the user has spoken.
+    """
 
     def __init__(self, new_id: Callable[[str], str], timeout_s: float, *, vad_replies: bool) -> None:
         self._new_id = new_id
         self._timeout_s = timeout_s
-        self._vad_replies = vad_replies
+        self.vad_replies = vad_replies
         self._asks: dict[str, bool] = {}  # ask id -> the server has shown it in the conversation
+        self._params: dict[
+            str, ResponseParams
+        ] = {}  # of the asks whose reply is to differ: each has a create of its own
         self._carried: dict[str, set[str]] = {}  # turn id -> asks that wait for the outputs of its tools
         self._create: _Create | None = None
         self._active: _Active | None = None
@@ -72,19 +80,29 @@ class ReplyGate:
         self._armed = False
         self._up = False
 
-    def restore(self, open_asks: tuple[str, ...], carried: Mapping[str, tuple[str, ...]]) -> None:
+    def restore(
+        self,
+        open_asks: Iterable[str],
+        carried: Mapping[str, tuple[str, ...]],
+        params: Mapping[str, ResponseParams],
+    ) -> None:
         """Take over the asks that an earlier incarnation left open, and those that wait for the outputs of tools."""
         self._asks = dict.fromkeys(open_asks, False)
+        self._params = {ask_id: params[ask_id] for ask_id in self._asks if ask_id in params}
         self._carried = {turn_id: set(asks) for turn_id, asks in carried.items()}
 
     # -- asks
 
-    def ask(self, ask_id: str, *, instead_of: str | None = None) -> Effects:
-        """Want a reply. ``instead_of`` names a turn whose carried asks this one stands for."""
+    def ask(
+        self, ask_id: str, params: ResponseParams | None = None, *, instead_of: str | None = None
+    ) -> Effects:
+        """Want a reply. ``params``: how it is to differ; ``instead_of``: a turn whose carried asks this one stands for."""
         self._asks[ask_id] = False
+        if params is not None:
+            self._params[ask_id] = params
         carried = tuple(self._carried.pop(instead_of, ())) if instead_of is not None else ()
         settled = [Record(ReplySettled(carried))] if carried else []
-        return [Record(ReplyAsked(ask_id)), *settled, *self.proceed()]
+        return [Record(ReplyAsked(ask_id, params)), *settled, *self.proceed()]
 
     def arrived(self, item_id: str) -> None:
         """The server shows this item in the conversation."""
@@ -109,7 +127,7 @@ class ReplyGate:
         ``answered``: it is over already and its beginning was not seen, so that what was in the conversation then is not
         known: it covers the items that its words follow.
         """
-        create, create_id = self._create, _create_id(response)
+        create, create_id = self._create, create_id_of(response)
         self._names_creates = self._names_creates or create_id is not None
         self._reply_due = False
         if self._is_late(create_id):
@@ -136,7 +154,7 @@ class ReplyGate:
                 del self._abandoned[: self._abandoned.index(create_id) + 1]
             return late
         # Under VAD the server makes responses of its own, so that without metadata none can be taken for late.
-        if not self._abandoned or self._names_creates or self._vad_replies:
+        if not self._abandoned or self._names_creates or self.vad_replies:
             return False
         del self._abandoned[0]
         if self._create is not None:
@@ -153,6 +171,7 @@ class ReplyGate:
             return self._settle(active.covers)
         for ask in active.covers:
             self._asks.pop(ask, None)
+            self._params.pop(ask, None)
         self._carried[response_id] = active.covers
         return [Record(AsksCarried(response_id, tuple(sorted(active.covers))))] if active.covers else ()
 
@@ -231,7 +250,7 @@ class ReplyGate:
     def speech_stopped(self) -> Effects:
         """The user is done. Under VAD the server replies by itself, and that reply comes first."""
         self._speaking = False
-        self._reply_due = self._vad_replies
+        self._reply_due = self.vad_replies
         return self.proceed()
 
     # -- the line
@@ -263,8 +282,13 @@ class ReplyGate:
         if not self._asks:
             return []
         event_id = self._new_id("event")
-        self._create = _Create(event_id, frozenset(self._asks))
-        create = ResponseCreate(response=ResponseParams(metadata={CREATE_ID: event_id}), event_id=event_id)
+        first = next(iter(self._asks))
+        params = self._params.get(first)
+        asks = (ask for ask in self._asks if ask not in self._params) if params is None else (first,)
+        self._create = _Create(event_id, frozenset(asks))
+        create = ResponseCreate(
+            response=marked(params or ResponseParams(), CREATE_ID, event_id), event_id=event_id
+        )
         return [Send(create), self._arm()]
 
     def _waits_for_server(self) -> bool:
@@ -283,10 +307,11 @@ class ReplyGate:
             return []
         for ask in asks:
             self._asks.pop(ask, None)
+            self._params.pop(ask, None)
         return [Record(ReplySettled(tuple(sorted(asks))))]
 
 
-def _create_id(response: Response) -> str | None:
+def create_id_of(response: Response) -> str | None:
     """Return the event id of the create that made this response, if the provider says so."""
     value = (response.metadata or {}).get(CREATE_ID)
     return value if isinstance(value, str) else None

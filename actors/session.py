@@ -7,9 +7,8 @@ A crash costs the line and nothing else: the next incarnation begins with what i
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from ..gateway.errors import ConnectError, LineClosed, ProtocolError
@@ -24,7 +23,6 @@ from ..supervision import (
     SelectableMailbox,
     Shutdown,
     StableRef,
-    Timer,
     Writable,
     crash_points,
     is_clean,
@@ -40,6 +38,7 @@ from .effects import (
     Effect,
     Finish,
     OpenLine,
+    Reconfigure,
     Record,
     Reject,
     Resolve,
@@ -54,6 +53,7 @@ from .errors import SessionGone, SessionLogError
 from .events import SessionClosed, SessionOpened
 from .line import Line, LineService
 from .memory import recall
+from .named_timers import NamedTimers, TimerDue
 from .recipe import SessionRecipe, build_core
 from .tool_outcome import ToolOutcome
 from .tool_worker import ToolApproved, ToolDone
@@ -61,11 +61,6 @@ from .uplink import Uplink
 from .wire_tap import WireTap
 
 _log = logging.getLogger("trunkline.actors")
-
-
-@dataclass(frozen=True, slots=True)
-class _TimerDue:
-    key: Hashable
 
 
 class SessionActor(GenServer):
@@ -91,7 +86,7 @@ class SessionActor(GenServer):
         self._finish: Finish | None = None
         self._replies: dict[int, Reply] = {}
         self._last_token = 0
-        self._timers: dict[Hashable, Timer] = {}
+        self._timers = NamedTimers(self._send_after)
         self._uplink: Uplink  # both from on_start on
         self._crew: Crew
         self._began = False
@@ -101,6 +96,7 @@ class SessionActor(GenServer):
     def on_start(self) -> None:
         """Begin where the log ends; connecting is a ConnectWorker's work."""
         entry = self._entry
+        self._recipe = entry.recipe or self._recipe
         self._publish = entry.subscribers.publisher()
         self._tap = WireTap(self._publish)
         restarts = entry.starts
@@ -126,11 +122,12 @@ class SessionActor(GenServer):
             Send: self._send,
             SendAppend: self._send_append,
             AudioEpoch: self._begin_audio,
+            Reconfigure: self._reconfigure,
             Record: self._record,
             Resolve: self._resolve,
             Reject: self._reject,
-            StartTimer: self._start_timer,
-            StopTimer: self._stop_timer,
+            StartTimer: self._timers.start,
+            StopTimer: self._timers.stop,
             OpenLine: crew.connect,
             DropLine: self._drop_line,
             StartTool: crew.start_tool,
@@ -176,8 +173,8 @@ class SessionActor(GenServer):
                 self._pump()
             case Writable():
                 self._on_line(Line.flush)
-            case _TimerDue(key):
-                self._timers.pop(key, None)
+            case TimerDue(key):
+                self._timers.due(key)
                 self._perform(self._core.timer(key, self._now()))
             case LineService(attempt):
                 if self._line is not None and self._line.attempt == attempt:
@@ -359,6 +356,13 @@ class SessionActor(GenServer):
         if self._entry.starts == self._incarnation:
             self._entry.audio.epoch = effect.epoch
 
+    def _reconfigure(self, effect: Reconfigure) -> None:
+        if self._entry.starts == self._incarnation:
+            self._recipe = self._entry.recipe = replace(
+                self._recipe, config=effect.config, tools=effect.tools
+            )
+            self._crew.recipe = self._recipe
+
     def _record(self, effect: Record) -> None:
         if self._entry.starts == self._incarnation:  # what a zombie finds out is not written down
             try:
@@ -374,16 +378,6 @@ class SessionActor(GenServer):
 
     def _reject(self, effect: Reject) -> None:
         self._replies.pop(effect.token).set_exception(effect.error)
-
-    def _start_timer(self, effect: StartTimer) -> None:
-        self._stop_timer(StopTimer(effect.key))
-        delay_s = random.uniform(0.0, effect.delay_s) if effect.jitter else effect.delay_s
-        self._timers[effect.key] = self._send_after(delay_s, _TimerDue(effect.key))
-
-    def _stop_timer(self, effect: StopTimer) -> None:
-        timer = self._timers.pop(effect.key, None)
-        if timer is not None:
-            timer.cancel()
 
     def _note_finish(self, effect: Finish) -> None:
         self._finish = effect

@@ -1,8 +1,9 @@
 """The session's decisions: what a server event, a command, a timer or a tool's outcome leads to. Pure.
 
 The session actor feeds it and performs the effects it returns, in order. Time and ids come in as arguments, so a table
-of inputs is a test, and a crash loses nothing that is in the log. Here: the commands and the errors; the line is
-:mod:`trunkline.actors.line_keeper`'s, what is said is :mod:`trunkline.actors.conversation`'s.
+of inputs is a test, and a crash loses nothing that is in the log. Here: who
+hears of what, and the errors; the line is :mod:`trunkline.actors.line_keeper`'s, commands are
+:mod:`trunkline.actors.command_desk`'s, what is said is :mod:`trunkline.actors.conversation`'s.
 
 Source: the session contract, statements 8 and 11 to 13; DESIGN sections 1, 2 and 5.
 """
@@ -10,39 +11,24 @@ Source: the session contract, statements 8 and 11 to 13; DESIGN sections 1, 2 an
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable
-from typing import Any, assert_never
+from typing import Any
 
 from ..gateway import codes
 from ..gateway import server_events as wire
 from ..gateway.config import Config
 from ..gateway.errors import LineClosed, ProtocolError, ServerError
-from ..gateway.items import user_text
 from ..gateway.server_events import ServerEvent
-from .commands import (
-    AwaitOpen,
-    ClearAudio,
-    CommitAudio,
-    CreateResponse,
-    GetHistory,
-    GetInstructions,
-    GetUsage,
-    Interrupt,
-    ReportPlayback,
-    SendAudio,
-    SendText,
-    SessionCommand,
-    UpdateInstructions,
-)
+from .command_desk import CommandDesk, Toolbox
+from .commands import AwaitOpen, SessionCommand
+from .config_updates import ConfigUpdates
 from .conversation import Conversation
 from .dialect import Dialect
-from .effects import NOTHING, Effect, Effects, Record, Resolve
+from .effects import NOTHING, Effects, Reconfigure
 from .events import Error, RateLimited, SessionUpdated
 from .input_buffer import InputBuffer
-from .instruction_updates import InstructionUpdates
 from .line_keeper import LineKeeper, Riders
 from .line_state import Phase
 from .memory import Memory
-from .session_log import SessionConfirmed
 from .tool_outcome import ToolOutcome
 
 
@@ -55,6 +41,7 @@ class SessionCore:
         conversation: what was and is said.
         dialect: how the provider wants the configuration.
         new_id: makes a unique id from a prefix.
+        toolbox: what can be run.
         memory: what the log of an earlier incarnation amounts to.
         restarts: how often the session's actor was restarted.
     """
@@ -66,35 +53,33 @@ class SessionCore:
         conversation: Conversation,
         dialect: Dialect,
         new_id: Callable[[str], str],
+        toolbox: Toolbox,
         *,
         memory: Memory,
         restarts: int = 0,
     ) -> None:
-        self._config = (
-            config if memory.instructions is None else config.replace(instructions=memory.instructions)
-        )
         self._conversation = conversation
-        self._new_id = new_id
+        self._toolbox = toolbox
         self._restarts = restarts
         self._open_batches = memory.batches
-        riders = Riders(lambda: self._config, self._line_up, self._line_down, self._over)
+        self._updates = ConfigUpdates(config, dialect, new_id, self._follow)
+        riders = Riders(lambda: self._updates.config, self._line_up, self._line_down, self._over)
         self._keeper = LineKeeper(
             session_id, riders, dialect, new_id, confirmed=memory.confirmed, restarts=restarts
         )
-        self._updates = InstructionUpdates(dialect, new_id)
         self._audio = InputBuffer(48 if config.input_audio_format == "pcm16" else 8, new_id)
+        self._desk = CommandDesk(conversation, self._updates, self._audio, toolbox, new_id)
         self._handlers: dict[type[Any], Callable[[Any, float], Effects]] = {
-            **conversation.handlers(),
+            **_merged(conversation.handlers(), self._desk.handlers()),
             wire.SessionCreated: self._keeper.created,
             wire.SessionUpdated: self._session_updated,
             wire.Error: self._server_error,
-            wire.InputAudioBufferCommitted: self._audio.committed,
         }
 
     @property
     def config(self) -> Config:
         """The configuration the provider confirmed last, or will be asked for."""
-        return self._config
+        return self._updates.config
 
     @property
     def phase(self) -> Phase:
@@ -141,8 +126,10 @@ class SessionCore:
                 return self._conversation.reply_timed_out()
             case ("tool", str(call_id)):
                 return self._conversation.tool_timed_out(call_id)
-            case ("update", str(event_id)):
-                return self._updates.timed_out(event_id)
+            case ("side", str(event_id)):
+                return self._conversation.side_timed_out(event_id)
+            case ("update" | "item" as kind, str(event_id)):
+                return self._desk.timed_out(kind, event_id)
             case _:
                 return self._keeper.timer(key, now)
 
@@ -160,44 +147,25 @@ class SessionCore:
 
     def command(self, command: SessionCommand, token: int | None, now: float) -> Effects:
         """Somebody wants something; ``token`` is where the answer goes, if anywhere."""
-        match command:
-            case SendText(text):
-                item_id = self._new_id("item")
-                return [*self._conversation.say(user_text(text, item_id=item_id)), *_resolve(token, item_id)]
-            case CreateResponse():
-                return [*self._conversation.ask(), *_resolve(token)]
-            case Interrupt():
-                return [*self._conversation.interrupt("manual", now), *_resolve(token)]
-            case UpdateInstructions(text):
-                return self._updates.want(text, token, up=self._keeper.up)
-            case GetInstructions():
-                return _resolve(token, self._config.instructions)
-            case SendAudio(data, epoch):
-                return self._audio.append(data, epoch, token)
-            case CommitAudio():
-                under_vad = self._config.vad is not None
-                return self._audio.commit(token, self._conversation.ask, under_vad=under_vad)
-            case ClearAudio():
-                return self._audio.clear(token)
-            case ReportPlayback(item_id, played_ms):
-                self._conversation.playback_reported(item_id, played_ms)
-                return _resolve(token)
-            case GetHistory():
-                return _resolve(token, self._conversation.history())
-            case GetUsage():
-                return _resolve(token, self._conversation.usage())
-            case AwaitOpen():
-                return self._keeper.await_open(token)
-        assert_never(command)
+        if isinstance(command, AwaitOpen):
+            return self._keeper.await_open(token)
+        return self._desk.take(command, token, now)
 
     # -- the line
 
     def _line_up(self, number: int) -> Effects:
         self._audio.line_up()
-        return [*self._conversation.line_up(number), *self._updates.line_up()]
+        return [*self._updates.line_up(), *self._conversation.line_up(number), *self._desk.line_up()]
 
     def _line_down(self) -> Effects:
+        self._desk.line_down()
         return [*self._audio.line_down(), *self._conversation.line_down()]
+
+    def _follow(self, config: Config) -> Effects:
+        """The configuration is another one."""
+        self._toolbox.configured(config)
+        self._conversation.reconfigured(config)
+        return [Reconfigure(config, dict(self._toolbox.tools))]
 
     def _over(self) -> Effects:
         return self._conversation.stop_tools("session_closed")
@@ -206,12 +174,11 @@ class SessionCore:
         self._conversation.confirmed(event.session)
         if self._keeper.phase is Phase.GREETING:
             return self._keeper.greeted(event.session)
-        instructions, answers = self._updates.confirmed(event.session.instructions)
-        if instructions is None:
+        ours, changed, answers = self._updates.confirmed(event.session.instructions)
+        if not ours:
             return [SessionUpdated(event.session.instructions, restarts=self._restarts)]
-        self._config = self._config.replace(instructions=instructions)
-        told = SessionUpdated(instructions, restarts=self._restarts)
-        return [Record(SessionConfirmed(instructions)), told, *answers]
+        told = SessionUpdated(self._updates.config.instructions, restarts=self._restarts)
+        return [*changed, told, *answers]
 
     # -- errors
 
@@ -219,13 +186,13 @@ class SessionCore:
         detail = event.error
         if self._keeper.phase is Phase.GREETING:
             return self._keeper.refused(detail, now)
-        refused = self._updates.refused(detail)
+        refused = self._desk.refused(detail)
         if refused is not None:
             return refused
         handled, item_id, effects = self._conversation.refused(detail.event_id or None, detail.code)
         if handled:
             return effects
-        if codes.is_benign_error(detail.code, under_vad=self._config.vad is not None):
+        if codes.is_benign_error(detail.code, under_vad=self._updates.config.vad is not None):
             return effects
         error = ServerError.from_detail(detail)
         if not error.recoverable:
@@ -242,5 +209,18 @@ class SessionCore:
         return [told, *limited, *effects]
 
 
-def _resolve(token: int | None, value: Any = None) -> list[Effect]:
-    return [] if token is None else [Resolve(token, value)]
+def _merged(
+    *tables: dict[type[Any], Callable[[Any, float], Effects]],
+) -> dict[type[Any], Callable[[Any, float], Effects]]:
+    """Return one table of handlers; who handle the same event do so one after the other."""
+    merged: dict[type[Any], Callable[[Any, float], Effects]] = {}
+    for table in tables:
+        for event, handler in table.items():
+            merged[event] = _both(merged[event], handler) if event in merged else handler
+    return merged
+
+
+def _both(
+    first: Callable[[Any, float], Effects], then: Callable[[Any, float], Effects]
+) -> Callable[[Any, float], Effects]:
+    return lambda event, now: [*first(event, now), *then(event, now)]

@@ -8,10 +8,11 @@ open until a response that covers it is over.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from ..gateway.client_events import ResponseParams
 from ..gateway.wire_types import Item, TranscriptionUsage, Usage
 
 
@@ -59,9 +60,10 @@ class Transcribed(_Entry, frozen=True, tag=True):
 
 
 class ReplyAsked(_Entry, frozen=True, tag=True):
-    """A reply is wanted. ``ask_id``: the item that asks for it, or an id of its own."""
+    """A reply is wanted. ``ask_id``: the item that asks for it, or an id of its own. ``params``: how it is to differ."""
 
     ask_id: str
+    params: ResponseParams | None = None
 
 
 class ReplySettled(_Entry, frozen=True, tag=True):
@@ -110,6 +112,13 @@ class SessionConfirmed(_Entry, frozen=True, tag=True):
     instructions: str | None
 
 
+class SettingsChanged(_Entry, frozen=True, tag=True):
+    """The provider confirmed other settings. ``settings``: those that can be written down; ``others``: those that cannot."""
+
+    settings: dict[str, Any]
+    others: tuple[str, ...] = ()
+
+
 class TokensUsed(_Entry, frozen=True, tag=True):
     """A response cost this."""
 
@@ -136,6 +145,7 @@ Entry: TypeAlias = (
     | CallsInterrupted
     | CallsEnded
     | SessionConfirmed
+    | SettingsChanged
     | TokensUsed
     | TranscriptionUsed
 )

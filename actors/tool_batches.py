@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from msgspec import UNSET
+
 from ..gateway.client_events import ConversationItemCreate
 from ..gateway.items import function_call, function_call_output
 from ..gateway.wire_types import Item
@@ -348,9 +350,10 @@ def _draft(item: Item, index: int) -> CallDraft:
     )
 
 
-def create_item(item: Item) -> ConversationItemCreate:
+def create_item(item: Item, previous_item_id: str | None = None) -> ConversationItemCreate:
     """Return the event that adds this item; its event id tells which item a refusal is about."""
-    return ConversationItemCreate(item=item, event_id=f"{ITEM_EVENT}{item.id}")
+    place = UNSET if previous_item_id is None else previous_item_id
+    return ConversationItemCreate(item=item, previous_item_id=place, event_id=f"{ITEM_EVENT}{item.id}")
 
 
 def call_failed(turn_id: str, draft: CallDraft, code: str, message: str) -> ToolCallFailed:

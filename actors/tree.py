@@ -28,11 +28,12 @@ from ..supervision import (
     call,
     is_clean,
 )
-from .broker import BrokerActor, BrokerRecipe, runnable_tools
+from .broker import BrokerActor, BrokerRecipe
 from .directory import Directory
 from .events import SessionClosed
 from .proxies import BrokerProxy
 from .session_log import SessionLogs
+from .tool_box import runnable_tools
 from .tool_runner import ParallelToolRunner, ToolRunner
 
 START_TIMEOUT_S = 10.0
@@ -108,7 +109,7 @@ class Broker:
         if not isinstance(model, str) or not model.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError("model", model, "the provider's name of a model, such as 'gpt-realtime-2'")
         config = Config() if config is None else config
-        tools = runnable_tools(config)
+        tools = runnable_tools(config.tools, approves=config.approve_tool is not None)
         recipe = BrokerRecipe(model, gateway or OpenAIGateway(), config, tool_runner or ParallelToolRunner())
         directory = Directory(session_log)
         try:

@@ -58,7 +58,10 @@ class TestStatement12TypedCorrelatedErrors:
         puppet.confirms = False
         first = stage.session.update_instructions("one")
         second = stage.session.update_instructions("two")
+        third = stage.session.update_instructions("three")
         puppet.take("session.update")
+        puppet.send("session.updated", session={"id": "sess_1", "instructions": "one"})
+        first.get(timeout=10)
         refused = puppet.take("session.update")
         assert refused["session"] == {"type": "realtime", "instructions": "two"}
         puppet.refuse(refused["event_id"], "invalid_value", param="session.instructions")
@@ -71,26 +74,30 @@ class TestStatement12TypedCorrelatedErrors:
             refused["event_id"],
         )
         assert "invalid_value" in error.message
-        puppet.send("session.updated", session={"id": "sess_1", "instructions": "one"})
-        first.get(timeout=10)
         assert stage.session.get_instructions().get(timeout=10) == "one"
+        puppet.take("session.update")
+        puppet.send("session.updated", session={"id": "sess_1", "instructions": "three"})
+        third.get(timeout=10)
         stage.quiet()
         assert stage.events.of("error") == []
 
-    def test_an_update_is_confirmed_by_the_answer_that_repeats_it(self, puppeteer):
+    def test_one_change_is_on_its_way_at_a_time(self, puppeteer):
         stage, puppet = puppeteer(instructions="old")
         puppet.take("session.update")
         puppet.confirms = False
-        lost = stage.session.update_instructions("one")
-        wanted = stage.session.update_instructions("two")
+        first = stage.session.update_instructions("one")
+        second = stage.session.update(speed=1.5, instructions="two")
+        stage.quiet()
+        assert len(stage.wire.sent("session.update")) == 2
         puppet.take("session.update")
-        puppet.take("session.update")
-        puppet.send("session.updated", session={"id": "sess_1", "instructions": "two"})
-        wanted.get(timeout=10)
-        assert stage.session.get_instructions().get(timeout=10) == "two"
         puppet.send("session.updated", session={"id": "sess_1", "instructions": "one"})
-        lost.get(timeout=10)
+        first.get(timeout=10)
         assert stage.session.get_instructions().get(timeout=10) == "one"
+        change = puppet.take("session.update")["session"]
+        assert change == {"type": "realtime", "instructions": "two", "audio": {"output": {"speed": 1.5}}}
+        puppet.send("session.updated", session={"id": "sess_1", "instructions": "two"})
+        second.get(timeout=10)
+        assert stage.session.get_instructions().get(timeout=10) == "two"
 
     def test_a_refused_item_is_an_error_that_names_it(self, puppeteer):
         stage, puppet = puppeteer()
