@@ -277,6 +277,9 @@ def test_the_caller_interrupts_and_the_rest_is_never_heard(simulate, call, spoke
     assert (answer.status, answer.output[0].content[0].transcript) == ("completed", "Yes?")
     truncated = simulator.wire.wait_received("conversation.item.truncated").once()[0]
     assert (truncated["item_id"], truncated["audio_end_ms"]) == (item_id, 210)
+    caller.connection.conversation.item.retrieve(item_id=item_id)
+    left = base64.b64decode(caller.until("conversation.item.retrieved").item.content[0].audio)
+    assert (len(left), words(left)) == (210 * 48, ["one"])
     simulator.wire.sent("response.cancel").never()
 
 
