@@ -1,4 +1,4 @@
-"""What the pages under docs/ say is so: their programs run and print what they say, and the tests that they name exist."""
+"""What the pages say is so: their programs run and print what they say, and the tests and modules that they name exist."""
 
 import re
 import subprocess
@@ -10,10 +10,11 @@ import pytest
 import trunkline.supervision
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 DEADLINE_S = 30.0
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#]+)")
+MODULE = re.compile(r"`(?P<file>(?:actors|gateway|supervision|src|interop|benchmarks|examples)/[\w/]+\.py)`")
 TEST = re.compile(r"`(?P<file>tests/[\w/]+\.py)(?:::(?P<name>\w+))?`")
 SHOWN = re.compile(r"^- \((?P<number>\d+)\) (?P<tests>.*?)(?=^- |\n\n|\Z)", re.DOTALL | re.MULTILINE)
 NUMBERED = re.compile(r"^\d+\. .*?(?=^\d+\. |\n\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -91,6 +92,13 @@ def test_the_tests_that_a_page_names_exist(page):
         assert file.is_file(), f"{name_of(page)} names {test['file']}, which does not exist"
         if test["name"] is not None:
             assert f"def {test['name']}(" in file.read_text(), test["name"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_modules_that_a_page_names_exist(page):
+    assert [
+        one["file"] for one in MODULE.finditer(page.read_text()) if not (ROOT / one["file"]).is_file()
+    ] == []
 
 
 @pytest.fixture
