@@ -6,8 +6,10 @@ WHEEL  := .venv-wheel
 OTHERS := .venv-interop
 FUZZ   ?= 30
 TESTS  ?= tests
+SECONDS ?= 180
+SEED   ?=
 
-.PHONY: help run test conformance interop fuzz check lint types wheel bench clean
+.PHONY: help run test conformance interop fuzz check lint types wheel bench soak clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -73,6 +75,9 @@ wheel: $(VENV)/.dev ## build the wheel and run the suite against it, in its own 
 bench: $(VENV)/.run ## the hot path against websocket-client's own, supervision against plain pykka, as tables and JSON
 	$(BIN)/python benchmarks/hot_path.py
 	$(BIN)/python benchmarks/supervision.py
+
+soak: $(VENV)/.run ## 100 sessions, a fault about every second, nothing lost or doubled (SECONDS=180, SEED= to repeat a run)
+	$(BIN)/python benchmarks/soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED),)
 
 clean: ## remove everything that make created
 	rm -rf $(VENV) $(WHEEL) $(OTHERS) build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

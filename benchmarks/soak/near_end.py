@@ -1,0 +1,82 @@
+"""The near end of the soak: the gateway whose lines tell when they were begun. Owns nothing.
+
+The time from the loss of a line to the resumed session holds the backoff, which is meant; so the time from the beginning of the
+attempt that succeeded is measured besides. A line notes it in its session's thread, with the greeting.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from trunkline import OpenAIGateway
+from trunkline.gateway.transport import Transport
+from trunkline.gateway.websocket_transport import connect_websocket
+
+PING_S = 3.0
+begun_by_thread: dict[int, float] = {}
+"""Session threads, and when the line that they have now was begun."""
+
+
+class TimedLine:
+    """A transport that notes in its owner's thread when it was begun."""
+
+    def __init__(self, line: Transport, begun_at: float) -> None:
+        self._line = line
+        self._begun_at = begun_at
+        self._is_told = False
+        self.fileno = line.fileno
+        self.pump = line.pump
+        self.send_audio = line.send_audio
+        self.flush = line.flush
+        self.service = line.service
+        self.close = line.close
+        self.abort = line.abort
+
+    @property
+    def wants_write(self) -> bool:
+        return self._line.wants_write
+
+    def send(self, data: bytes) -> None:
+        if not self._is_told:
+            self._is_told = True
+            begun_by_thread[threading.get_ident()] = self._begun_at
+        self._line.send(data)
+
+
+class SoakGateway(OpenAIGateway):
+    """OpenAI's, with pings every three seconds, so that a half-open line is found out within a soak."""
+
+    def __init__(self, url: str, attempted: Callable[[], object]) -> None:
+        super().__init__("sk-soak", base_url=url)
+        self._url = url
+        self._attempted = attempted
+
+    def connect(self, model: str, *, timeout_s: float) -> Transport:
+        begun_at = time.monotonic()
+        self._attempted()
+        line = connect_websocket(
+            f"{self._url}?model={model}",
+            headers={"Authorization": "Bearer sk-soak"},
+            timeout_s=timeout_s,
+            ping_interval_s=PING_S,
+            pong_timeout_s=PING_S,
+        )
+        return TimedLine(line, begun_at)
+
+
+class Stopwatch:
+    """Called with a session's events in the session's thread: how long each loss of its line lasted."""
+
+    def __init__(self, note: Callable[[float, float], object]) -> None:
+        self._note = note
+        self._lost_at: float | None = None
+
+    def __call__(self, event: object) -> None:
+        kind = getattr(event, "kind", "")
+        if kind == "error" and getattr(event, "code", "") == "connection_lost":
+            self._lost_at = time.monotonic()
+        elif kind == "session_updated" and getattr(event, "resumed", False) and self._lost_at is not None:
+            now, lost_at, self._lost_at = time.monotonic(), self._lost_at, None
+            begun_at = begun_by_thread.get(threading.get_ident(), lost_at)
+            if begun_at >= lost_at:
+                self._note(now - lost_at, now - begun_at)
