@@ -55,8 +55,9 @@ def numbered(text):
 
 @pytest.mark.parametrize(("code", "printed"), programs_of_all_pages())
 def test_a_runnable_program_runs_and_prints_what_the_page_says(code, printed, tmp_path):
+    (tmp_path / "program.py").write_text(code)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, "-W", "error", "program.py"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
