@@ -210,6 +210,11 @@ def direction_of(event_type: str) -> Direction | None:
     return "sent" if event_type in _CLIENT_TYPES else None
 
 
+def types_of(direction: Direction) -> frozenset[str]:
+    """Return the types of all events that go this way, GA and beta."""
+    return _SERVER_TYPES if direction == "received" else _CLIENT_TYPES
+
+
 def check_event_type(event_type: str) -> None:
     """Refuse an event type that the protocol does not have.
 

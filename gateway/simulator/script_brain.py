@@ -65,6 +65,8 @@ class ScriptBrain:
 
     def __init__(self, *scripts: Sequence[ScriptStep], ignore: Collection[str] = ()) -> None:
         for script in scripts:
+            if isinstance(script, ScriptStep):
+                raise TypeError(f"a script is a list: ScriptBrain([{script!r}, ...])")
             for step in script:
                 if not isinstance(step, ScriptStep):  # pyright: ignore[reportUnnecessaryIsInstance]
                     raise TypeError(

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..faults.errors import near
+from ..faults.schedule import direction_of, types_of
 from .field_match import wanted_fields
 from .wire_events import WireEvent, WireEvents
 from .wire_excerpt import excerpt
@@ -82,12 +84,31 @@ class WireLog:
         self._handshakes: deque[Handshake] = deque(maxlen=limit)
         self._closed: deque[Closed] = deque(maxlen=limit)
 
-    def sent(self, type: str | None = None, connection: int | None = None) -> WireEvents:
-        """Return what clients sent, oldest first; of one type or connection only, if given."""
+    def sent(
+        self, type: str | None = None, connection: int | None = None, *, any_type: bool = False
+    ) -> WireEvents:
+        """Return what clients sent, oldest first; of one type or connection only, if given.
+
+        Args:
+            type: Of the events.
+            connection: Its number.
+            any_type: Take a type that no client event has, although none has come: a claim that it never did holds then.
+
+        Raises:
+            ValueError: There is no such type, or clients do not send it: the caller's fault.
+        """
+        self._check_type("sent", type, any_type)
         return self._select("sent", type, connection)
 
-    def received(self, type: str | None = None, connection: int | None = None) -> WireEvents:
-        """Return what the simulator sent, oldest first; of one type or connection only, if given."""
+    def received(
+        self, type: str | None = None, connection: int | None = None, *, any_type: bool = False
+    ) -> WireEvents:
+        """Return what the simulator sent, oldest first; of one type or connection only, if given; as `sent`.
+
+        Raises:
+            ValueError: There is no such type, or only clients send it: the caller's fault.
+        """
+        self._check_type("received", type, any_type)
         return self._select("received", type, connection)
 
     def wait_sent(
@@ -160,6 +181,19 @@ class WireLog:
         with self._changed:
             self._closed.append(closed)
             self._changed.notify_all()
+
+    def _check_type(self, direction: Direction, type_: str | None, any_type: bool) -> None:
+        """Refuse a claim about events that cannot be: that there are none would always hold."""
+        if type_ is None or any_type or type_ in types_of(direction) or self._counts[direction, type_]:
+            return
+        other = direction_of(type_)
+        if other is not None:
+            whose = "a client event: ask sent()" if other == "sent" else "a server event: ask received()"
+            raise ValueError(f"{type_!r} is {whose}")
+        raise ValueError(
+            f"no event that is {direction} has the type {type_!r}: use {near(type_, types_of(direction))}"
+            " (any_type=True takes a type of your own)"
+        )
 
     def _select(self, direction: Direction, type_: str | None, connection: int | None) -> WireEvents:
         with self._changed:

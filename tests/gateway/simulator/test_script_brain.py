@@ -162,6 +162,11 @@ def test_tools_are_scripted_with_the_outputs_that_they_must_bring(simulate, conn
     script.verify()
 
 
+def test_steps_that_are_in_no_list_are_refused():
+    with pytest.raises(TypeError, match="a script is a list"):
+        ScriptBrain(expect("session.update"), expect("response.create"))
+
+
 @pytest.mark.parametrize("step", [Say("hi"), "session.update", None])
 def test_what_is_no_step_of_a_script_is_refused_when_it_is_built(step):
     with pytest.raises(TypeError, match="a script is a list of"):

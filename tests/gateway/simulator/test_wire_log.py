@@ -58,3 +58,21 @@ def test_no_more_frames_are_kept_than_the_limit(limit):
     for number in range(5):
         log.note_frame("received", number, "a", "{}")
     assert len(log.received()) == limit
+
+
+@pytest.mark.parametrize(
+    ("way", "type", "says"),
+    [
+        ("sent", "response.craete", "did you mean 'response.create'"),
+        ("received", "response.creatd", "did you mean 'response.created'"),
+        ("sent", "response.created", r"ask received\(\)"),
+        ("received", "response.create", r"ask sent\(\)"),
+    ],
+)
+def test_a_claim_about_events_that_cannot_be_is_refused(way, type, says):
+    log = WireLog()
+    with pytest.raises(ValueError, match=says):
+        getattr(log, way)(type)
+    assert getattr(log, way)(type, any_type=True) == []
+    log.note_frame(way, 1, type, "{}")  # an event of nobody's has come all the same
+    getattr(log, way)(type).once()
