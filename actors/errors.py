@@ -76,7 +76,10 @@ class UnknownSession(SessionError):
     """The session log knows no session of this id. The caller's fault: see `SqliteSessionLog.sessions()`."""
 
     def __init__(self, session_id: str) -> None:
-        super().__init__(f"there is nothing to resume of a session {session_id!r}", code="unknown_session")
+        super().__init__(
+            f"there is nothing to resume of a session {session_id!r}: the broker's session_log knows none of this id",
+            code="unknown_session",
+        )
         self.session_id = session_id
 
     def __reduce__(self) -> tuple[Any, ...]:

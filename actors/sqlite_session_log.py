@@ -69,7 +69,10 @@ class SqliteSessionLog:
             )
             self._prepare(synchronous)
         except sqlite3.Error as error:
-            raise SessionLogError(f"cannot use {self._path!r} as a session log: {error}") from error
+            hint = (
+                "" if os.path.isdir(os.path.dirname(self._path) or ".") else " (its directory does not exist)"
+            )
+            raise SessionLogError(f"cannot use {self._path!r} as a session log: {error}{hint}") from error
 
     def _prepare(self, synchronous: str) -> None:
         connection = self._connection

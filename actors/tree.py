@@ -103,11 +103,12 @@ class Broker:
             The broker's proxy; ``with`` it, or call its ``stop()``.
 
         Raises:
-            ConfigError: no model. The caller's fault, as is
+            ConfigError: no model, or an argument that is not what it should be. The caller's fault, as is
             ToolDefinitionError: a tool that cannot be run.
         """
         if not isinstance(model, str) or not model.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError("model", model, "the provider's name of a model, such as 'gpt-realtime-2'")
+        _check_parts(gateway, config, tool_runner, session_log)
         config = Config() if config is None else config
         tools = runnable_tools(config.tools, approves=config.approve_tool is not None)
         recipe = BrokerRecipe(model, gateway or OpenAIGateway(), config, tool_runner or ParallelToolRunner())
@@ -120,6 +121,27 @@ class Broker:
             raise
         broker: StableRef[Any] = call(root, WhichChild("broker"), START_TIMEOUT_S).stable_ref
         return BrokerProxy(broker, root, directory)
+
+
+def _check_parts(gateway: object, config: object, tool_runner: object, session_log: object) -> None:
+    """Refuse what has been mixed up here, where the caller sees it, and not in an actor later."""
+    if config is not None and not isinstance(config, Config):
+        raise ConfigError("config", config, "Config(...)")
+    for name, part, methods, allowed in (
+        ("gateway", gateway, ("connect", "encode", "decode"), "a gateway, such as OpenAIGateway(...)"),
+        ("tool_runner", tool_runner, ("admit",), "a tool runner, such as SerialToolRunner()"),
+        ("session_log", session_log, ("open", "sessions"), "where logs are kept: SqliteSessionLog(path)"),
+    ):
+        is_one = all(_has(part, method) for method in methods)
+        if part is not None and (isinstance(part, type) or not is_one):
+            raise ConfigError(name, part, allowed)
+
+
+def _has(part: object, method: str) -> bool:
+    try:
+        return callable(getattr(part, method, None))
+    except Exception:  # noqa: BLE001  # a property of somebody else's, whose bug is found where it is used
+        return True
 
 
 def _children(recipe: BrokerRecipe, directory: Directory) -> list[ChildSpec]:

@@ -46,6 +46,14 @@ class Future(pykka.ThreadingFuture[T]):
     def __init__(self) -> None:  # pykka's own only creates the condition variable we do without
         self._lock = _new_lock()
 
+    if not TYPE_CHECKING:  # type checkers know what a future has
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what was probably forgotten: the mistake that everybody makes once."""
+            raise AttributeError(
+                f"a Future has no {name!r}; what it brings may: .get() it, or await it", name=name
+            )
+
     def set(self, value: T | None = None) -> None:
         """Set the value and run the callbacks in this thread.
 

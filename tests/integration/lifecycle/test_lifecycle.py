@@ -22,6 +22,7 @@ from trunkline import (
     ConnectTimeout,
     HandshakeRefused,
     OpenAIGateway,
+    SerialToolRunner,
     ServerError,
     SessionProxy,
     ToolDefinitionError,
@@ -174,6 +175,24 @@ def test_a_configuration_that_the_provider_refuses_fails_connect_with_its_words(
 def test_an_empty_model_is_refused_before_anything_starts(model: Any) -> None:
     with pytest.raises(ConfigError, match="model"):
         Broker.start(model, gateway=OpenAIGateway("a-key"))
+    assert not pykka.ActorRegistry.get_all()
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "advice"),
+    [
+        ("gateway", "openai", r"OpenAIGateway\(\.\.\.\)"),
+        ("gateway", OpenAIGateway, r"OpenAIGateway\(\.\.\.\)"),
+        ("config", {"voice": "marin"}, r"Config\(\.\.\.\)"),
+        ("tool_runner", SerialToolRunner, r"SerialToolRunner\(\)"),
+        ("session_log", "sessions.db", r"SqliteSessionLog\(path\)"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_before_anything_starts(
+    argument: str, value: Any, advice: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{argument}=.*{advice}"):
+        Broker.start("gpt-realtime-2", **{"gateway": OpenAIGateway("a-key"), argument: value})
     assert not pykka.ActorRegistry.get_all()
 
 
