@@ -15,7 +15,6 @@ import msgspec
 from ..gateway import server_events as wire
 from ..gateway.client_events import (
     ConversationItemDelete,
-    ConversationItemTruncate,
     ResponseCancel,
     ResponseParams,
 )
@@ -33,15 +32,17 @@ from .events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
-from .history import HistoryItem, heard_text
+from .history import HistoryItem
 from .ledger import Ledger
 from .mcp_calls import McpCalls
 from .memory import OpenBatch
 from .playback import Heard, Playback
 from .rate_limits import rate_limits_updated
+from .replay import OWN_ASK, Replay
 from .reply_gate import ReplyGate
 from .response_facts import failure_of, format_of, metadata_of, status_of
 from .side_responses import SideResponses, is_side
+from .taking_back import take_back
 from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
 from .tool_outcome import ToolOutcome
 from .tool_rounds import ToolRounds
@@ -67,6 +68,7 @@ class Conversation:
         self._side = side
         self._tools = ToolRounds(config, gate, batches, ledger)
         self._ledger = ledger
+        self._replay = Replay(ledger.history, with_tools=bool(config.tools or config.mcp_servers))
         self._playback = Playback()
         self._turns = Turns(self._playback, config.output_audio_format)
         self._mcp = McpCalls(new_id, self._turns, self._tools)
@@ -80,6 +82,8 @@ class Conversation:
         return {
             **self._ledger.handlers(),
             **self._mcp.handlers(),
+            wire.ConversationItemDeleted: self._item_deleted,
+            wire.InputAudioBufferCommitted: lambda event, _: self._gate.expect(event.item_id),
             wire.ResponseOutputTextDelta: turns.text_delta,
             wire.ResponseOutputTextDone: turns.text_done,
             wire.ResponseOutputAudioDelta: turns.audio_delta,
@@ -121,29 +125,29 @@ class Conversation:
     def line_up(self, line: int) -> Effects:
         """The session is configured on a new line: say what was said before, then ask if somebody waits."""
         self._line = line
-        history = self._ledger.history
-        return [
-            *(Send(create_item(item)) for item in history.replay()),
-            *self._gate.line_up(history.is_answered),
-            *self._side.line_up(),
-        ]
+        told = self._replay.tell()
+        return [*told, *self._gate.line_up(self._replay.wants_no_reply), *self._side.line_up()]
 
     def line_down(self) -> Effects:
         """The line is lost: turns in the making end here; tools go on, their outputs wait."""
         self._line = None
-        self._playback.reset()
-        effects: list[Effect] = []
-        for turn in self._turns.drop_all():
-            if not turn.interrupted:
-                effects += fail_all(turn.turn_id, turn.calls.values(), "incomplete", "the line was lost")
-                effects += [
-                    self._turns.interrupt(turn, "error"),
-                    AssistantTurnCompleted(turn.turn_id, "failed"),
-                ]
-            elif turn.announced:
-                effects.append(AssistantTurnCompleted(turn.turn_id, "cancelled"))
+        lost = [effect for turn in self._turns.drop_all() for effect in self._turn_lost(turn)]
         gone = [*self._gate.line_down(), *self._side.line_down(), *self._mcp.line_down()]
-        return [*effects, *self._ledger.line_down(), *gone]
+        return [*lost, *self._ledger.line_down(), *gone]
+
+    def _turn_lost(self, turn: Turn) -> list[Effect]:
+        turn_id = turn.turn_id
+        if turn.interrupted:
+            return [AssistantTurnCompleted(turn_id, "cancelled")] if turn.announced else []
+        if turn.default and turn.said and self._replay.is_whole(turn.items):
+            self._playback.turn_finished(turn_id)  # all was said, and only response.done is missing
+            return [AssistantTurnCompleted(turn_id, "completed"), *self._gate.done(turn_id)]
+        self._playback.turn_lost(turn_id)
+        # The answer will be given anew: what there is of this one would count for the whole.
+        forgotten = [effect for one in turn.items for effect in self._ledger.forget(one)]
+        failed = fail_all(turn_id, turn.calls.values(), "incomplete", "the line was lost")
+        cut = self._turns.interrupt(turn, "error")
+        return [*forgotten, *failed, cut, AssistantTurnCompleted(turn_id, "failed")]
 
     def confirmed(self, session: SessionInfo) -> None:
         """The provider says what the session is like: it may speak in another format than it was asked to."""
@@ -155,6 +159,7 @@ class Conversation:
         """The session's configuration was changed."""
         self._config = config
         self._gate.vad_replies = config.vad_creates_response
+        self._replay.with_tools = bool(config.tools or config.mcp_servers)
 
     # -- commands
 
@@ -171,7 +176,7 @@ class Conversation:
 
     def ask(self, params: ResponseParams | None = None) -> Effects:
         """Want a reply to what is there; ``params``: how it is to differ from others, or that it stays out of the conversation."""
-        ask_id = self._new_id("ask")
+        ask_id = self._new_id(OWN_ASK)
         if params is not None and is_side(params):
             return self._side.ask(ask_id, params)
         self._tools.user_spoke()
@@ -233,7 +238,8 @@ class Conversation:
         item = self._ledger.history.get(item_id)
         if item is None:
             return handled, None, effects
-        if item.role == "user" or item_id in self._unseen:
+        told = self._replay.refused(item_id)
+        if item.role == "user" or told or item_id in self._unseen:
             self._unseen.discard(item_id)
             effects = [*effects, *self._ledger.refused(item_id), *self._gate.withdraw(item_id)]
         return handled, item_id, effects
@@ -286,6 +292,7 @@ class Conversation:
         status: TurnStatus = "cancelled" if turn.interrupted else status_of(response)
         runnable = self._tools.runnable(turn, status_of(response))
         effects += announce(turn, runnable if turn.interrupted else turn.calls.values())
+        seen = len(effects)
         if turn.announced:
             runs = {call.call_id for call in runnable}
             effects += self._report(turn, response, status, runs)
@@ -295,7 +302,10 @@ class Conversation:
         effects += self._mcp.turn_over(turn, response, status)
         if turn.default:
             waits = bool(runnable) or self._mcp.is_asking(turn.turn_id)
-            effects += self._gate.done(response.id, carry=waits)
+            settled = self._gate.done(response.id, carry=waits)
+            # Who is answered is written down before anybody is told: a crash between the two must not answer again.
+            at = len(effects) if waits else seen
+            effects[at:at] = settled
         else:
             effects += self._side.done(response.id)
         effects += self._tools.settle(turn.turn_id, self._line)
@@ -312,14 +322,10 @@ class Conversation:
 
     def _remember(self, turn: Turn, response: Response) -> list[Effect]:
         ledger = self._ledger
-        if (
-            not turn.announced
-        ):  # it came too late, and nobody has seen it: the model must not believe otherwise
-            deleted = [
-                ConversationItemDelete(item_id=one, event_id=self._new_id("event")) for one in turn.items
-            ]
-            forgotten = [effect for one in turn.items for effect in ledger.delete(one)]
-            return [*(Send(event) for event in deleted), *forgotten]
+        if not turn.announced:  # too late, and nobody has seen it: the model must not believe otherwise
+            ids = [(one, self._new_id("event")) for one in turn.items]
+            deleted = [Send(ConversationItemDelete(item_id=one, event_id=event)) for one, event in ids]
+            return [*deleted, *(effect for one in turn.items for effect in ledger.delete(one))]
         effects = ledger.answered(response)
         for item_id, said in turn.said.items():
             if not ledger.history.text_of(item_id) and not ledger.history.was_removed(item_id):
@@ -340,12 +346,20 @@ class Conversation:
             self._unseen.discard(event.item.id)
             self._gate.arrived(event.item.id)
         self._mcp.listing(event.item)
+        if self._replay.told(event.item.id):
+            return NOTHING
         return self._ledger.placed(event.item, event.previous_item_id)
 
     def _item_done(self, event: wire.ConversationItemDone, _now: float) -> Effects:
         if event.item.id:
             self._gate.arrived(event.item.id)
+        if self._replay.told(event.item.id):
+            return NOTHING
         return self._ledger.done(event.item, event.previous_item_id)
+
+    def _item_deleted(self, event: wire.ConversationItemDeleted, _now: float) -> Effects:
+        expected = self._replay.expects_deletion(event.item_id)
+        return NOTHING if expected else self._ledger.deleted(event.item_id)
 
     def _speech_started(self, event: wire.InputAudioBufferSpeechStarted, now: float) -> Effects:
         self._tools.user_spoke()
@@ -364,19 +378,8 @@ class Conversation:
         return [self._turns.interrupt(turn, reason, audio_end_ms), *self._gate.interrupted(turn.turn_id)]
 
     def _take_back(self, heard: Heard) -> list[Effect]:
-        """The model believes that all of it was heard: tell it what was."""
-        item_id, event_id, played_ms = heard.item_id, self._new_id("event"), int(heard.played_ms)
-        if not played_ms:
-            delete = ConversationItemDelete(item_id=item_id, event_id=event_id)
-            return [*self._up([Send(delete)]), *self._ledger.delete(item_id)]
-        truncate = ConversationItemTruncate(
-            item_id=item_id, content_index=heard.content_index, audio_end_ms=played_ms, event_id=event_id
-        )
-        said = self._turns.spoken(heard.turn_id, item_id)
-        text = heard_text(
-            self._ledger.history.text_of(item_id) if said is None else said, played_ms, heard.received_ms
-        )
-        return [*self._up([Send(truncate)]), *self._ledger.truncate(item_id, played_ms, text)]
+        said = self._turns.spoken(heard.turn_id, heard.item_id)
+        return self._up(take_back(heard, said, self._ledger, self._replay, self._new_id("event")))
 
     def _cancel(self, turn: Turn) -> Send:
         return Send(ResponseCancel(response_id=turn.turn_id, event_id=self._new_id("event")))

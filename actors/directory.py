@@ -13,6 +13,7 @@ from ..supervision import StableRef
 from .audio_intake import AudioIntake
 from .crew import ToolAtWork
 from .events import SessionClosed
+from .open_turns import OpenTurns
 from .recipe import SessionRecipe
 from .session_log import MemorySessionLogs, SessionLog, SessionLogs
 from .subscribers import Subscribers
@@ -31,6 +32,7 @@ class SessionEntry:
         audio: what the application says, on its way to the session.
         processes: the broker's, for isolated tools.
         recipe: what the session was made by changes at runtime; None if there were none.
+        turns: those that subscribers saw begin and not end.
         failure: what ended it, if something did: whoever still waits for ``connect()`` may ask too late to hear it from the actor.
     """
 
@@ -43,6 +45,7 @@ class SessionEntry:
     tools: dict[str, ToolAtWork] = field(default_factory=dict[str, ToolAtWork])
     processes: ToolProcesses = field(default_factory=ToolProcesses)
     recipe: SessionRecipe | None = None
+    turns: OpenTurns = field(default_factory=OpenTurns)
     failure: Exception | None = None
     audio: AudioIntake = field(default_factory=AudioIntake)
 

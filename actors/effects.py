@@ -39,6 +39,18 @@ class AudioEpoch:
 
 
 @dataclass(frozen=True, slots=True)
+class SendToNext:
+    """Send a client event over the line that is to follow the one that serves."""
+
+    event: ClientEvent
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchLine:
+    """The line that waits serves from now on; the one that served is closed with 1000 when it has sent what it has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Append to the session log: from here on it survives the actor."""
 
@@ -63,11 +75,17 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class StartTimer:
-    """Call ``core.timer(key)`` in ``delay_s``; a timer of the same key is replaced. ``jitter``: anywhere up to then."""
+    """Call ``core.timer(key)`` in ``delay_s``; a timer of the same key is replaced.
+
+    Attributes:
+        jitter: anywhere up to then instead.
+        at_least_s: but not before this; it comes on top.
+    """
 
     key: Hashable
     delay_s: float
     jitter: bool = False
+    at_least_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +158,8 @@ Effect: TypeAlias = (
     Event
     | Send
     | SendAppend
+    | SendToNext
+    | SwitchLine
     | AudioEpoch
     | Record
     | Resolve

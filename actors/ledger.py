@@ -48,7 +48,6 @@ class Ledger:
     def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
         """Return who handles which server event; what is said of an item's arrival is handled by ``placed`` and ``done``."""
         return {
-            wire.ConversationItemDeleted: self._deleted,
             wire.ConversationItemRetrieved: _nothing,
             wire.ConversationItemTruncated: self._truncated,
             wire.ConversationItemInputAudioTranscriptionDelta: self._transcript_delta,
@@ -118,8 +117,13 @@ class Ledger:
             if isinstance(effect, Record):
                 self.history.apply(effect.entry)
 
-    def _deleted(self, event: wire.ConversationItemDeleted, _now: float) -> Effects:
-        return self._note(ItemDeleted(event.item_id)) if event.item_id in self.history else NOTHING
+    def deleted(self, item_id: str) -> Effects:
+        """The provider has deleted an item."""
+        return self.forget(item_id)
+
+    def forget(self, item_id: str) -> list[Effect]:
+        """An item is no part of the conversation any more, if it ever was."""
+        return self._note(ItemDeleted(item_id)) if item_id in self.history else []
 
     def _truncated(self, event: wire.ConversationItemTruncated, _now: float) -> Effects:
         # Our own truncations are recorded when they are sent; this is somebody else's on the same conversation.

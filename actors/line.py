@@ -39,10 +39,10 @@ class Line:
         self._send_after = send_after
         self._now = now
         self._tap = tap
-        self._fd = transport.fileno()
+        self.fd = transport.fileno()
         self._writing = False
         self._service_timer: Timer | None = None
-        mailbox.watch_fd(self._fd)
+        mailbox.watch_fd(self.fd)
 
     @property
     def wants_write(self) -> bool:
@@ -73,7 +73,7 @@ class Line:
         if wants_write == self._writing:
             return
         self._writing = wants_write
-        self._mailbox.watch_fd(self._fd, wants_write)
+        self._mailbox.watch_fd(self.fd, wants_write)
         if wants_write:
             self.service()  # the stall clock starts here
 
@@ -89,10 +89,23 @@ class Line:
         """Let the line go: with a closing handshake of at most ``goodbye_s``, or at once. Never raises."""
         if self._service_timer is not None:
             self._service_timer.cancel()
-        self._mailbox.unwatch_fd(self._fd)
+        self._mailbox.unwatch_fd(self.fd)
         if not goodbye_s:
             self._transport.abort()
         self._transport.close(timeout_s=goodbye_s)
+
+    def leave(self) -> None:
+        """Let the line go with a CLOSE whose answer nobody waits for. Never raises."""
+        if self._service_timer is not None:
+            self._service_timer.cancel()
+        self._mailbox.unwatch_fd(self.fd)
+        self._transport.close(timeout_s=0.0)
+
+    def give_up_after(self, delay_s: float) -> None:
+        """Have ``LineService`` come then, and not before."""
+        if self._service_timer is not None:
+            self._service_timer.cancel()
+        self._service_timer = self._send_after(delay_s, LineService(self.attempt))
 
     def abort(self) -> None:
         """Kill the line, from any thread; its owner closes it."""

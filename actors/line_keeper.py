@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from ..gateway import codes
 from ..gateway import server_events as wire
 from ..gateway.config import Config
-from ..gateway.errors import ConnectTimeout, GatewayError, HandshakeRefused, LineClosed, ServerError
+from ..gateway.errors import (
+    ConnectError,
+    ConnectTimeout,
+    GatewayError,
+    HandshakeRefused,
+    LineClosed,
+    ServerError,
+)
 from ..gateway.server_events import ServerEvent
 from ..gateway.wire_types import ErrorDetail, SessionInfo
 from .dialect import Dialect, identified
@@ -35,7 +42,8 @@ from .session_log import SessionConfirmed
 
 _NO_PROGRESS = (wire.Error, wire.SessionCreated, wire.SessionUpdated)
 REFUSED_TIMER = "refused"
-REFUSED_GRACE_S = 1.0  # between an error that refuses the session and the CLOSE that follows it
+REFUSED_GRACE_S = 1.0  # between an error that ends the session and the CLOSE that follows it
+WARNING_S = 10.0  # a CLOSE that comes later than this is not about the error before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ class LineKeeper:
         self._created: SessionInfo | None = None
         self._greeting_id = ""
         self._refusal: ErrorDetail | None = None
+        self._warned_at = 0.0
         self._waiting_for_open: list[int] = []
 
     @property
@@ -127,9 +136,17 @@ class LineKeeper:
         if self._lines.phase not in (Phase.GREETING, Phase.UP):
             return NOTHING
         refusal = self._refusal
-        if refusal is not None:
-            return self._lost(_refused(refusal, error.close_code), now)
-        return self._lost(error, now)
+        if refusal is None or (self.up and now - self._warned_at > WARNING_S):
+            return self._lost(error, now)
+        return self._lost(_refused(refusal, error.close_code), now)
+
+    def receive_next(self, _event: ServerEvent, _now: float) -> Effects:
+        """The server said something on the line that is to follow the one that serves."""
+        return NOTHING
+
+    def next_lost(self, _error: LineClosed, _now: float) -> Effects:
+        """The line that was to follow ended first."""
+        return NOTHING
 
     def timer(self, key: Hashable, now: float) -> Effects:
         """One of the line's timers is due; any other is none of its business."""
@@ -149,10 +166,11 @@ class LineKeeper:
         self._created = event.session
         return NOTHING
 
-    def greeted(self, updated: SessionInfo) -> Effects:
+    def greeted(self, updated: SessionInfo, now: float) -> Effects:
         """The provider confirms the configuration that the line began with: the line is up."""
         created = self._created or updated
-        self._lines.phase = Phase.UP
+        self._lines.is_up(now)
+        self._refusal = None
         resumed, self._confirmed, self._may_retry = self._confirmed, True, True
         if not resumed:
             self._lines.works()
@@ -171,9 +189,14 @@ class LineKeeper:
             return self._lost(ServerError.from_detail(detail), now)  # it is the configuration it refuses
         return [StartTimer(REFUSED_TIMER, REFUSED_GRACE_S)]
 
-    def warned(self, detail: ErrorDetail) -> None:
-        """An error says that the session cannot go on: the CLOSE that follows is about this."""
-        self._refusal = detail
+    def warned(self, detail: ErrorDetail, now: float) -> Effects:
+        """An error on a line that is up: if it says that the session cannot go on, the CLOSE that follows is about this."""
+        expired = detail.code == codes.SESSION_EXPIRED
+        if not expired and codes.is_recoverable_error(detail.code, detail.type):
+            return NOTHING
+        self._refusal, self._warned_at = detail, now
+        # Others refuse one request, it may be. On an expired session nothing is answered any more, CLOSE or no CLOSE.
+        return [StartTimer(REFUSED_TIMER, REFUSED_GRACE_S)] if expired else NOTHING
 
     def progress(self, event: ServerEvent) -> None:
         """Something came of an event: the first such sign of the conversation itself renews the retry budget."""
@@ -203,10 +226,11 @@ class LineKeeper:
         self._lines.phase = Phase.WAITING
         if was_up:
             effects += self._riders.down()
-        if isinstance(error, LineClosed) and error.close_code == 1000:
+        if isinstance(error, LineClosed) and error.close_code == 1000 and not error.recoverable:
             return [*effects, *self._finish(Finish("server", "1000", error.reason or None, error))]
         recoverable = isinstance(error, GatewayError) and error.recoverable
-        retry = self._lines.retry(now) if recoverable and self._may_retry else None
+        wait_s = (error.retry_after_s if isinstance(error, ConnectError) else None) or 0.0
+        retry = self._lines.retry(now, wait_s) if recoverable and self._may_retry else None
         code = (error.code if isinstance(error, GatewayError) else None) or codes.CONNECTION_LOST
         if retry is None:
             ended = Error(code, str(error), recoverable=False)
@@ -234,5 +258,11 @@ def _refused(detail: ErrorDetail, close_code: int | None) -> HandshakeRefused:
         detail.message or f"the provider refused the session: {detail.code or detail.type}",
         code=detail.code,
         close_code=close_code,
-        recoverable=codes.is_recoverable_error(detail.code, detail.type),
+        recoverable=_may_come_back(detail, close_code),
     )
+
+
+def _may_come_back(detail: ErrorDetail, close_code: int | None) -> bool:
+    # A CLOSE that is fatal by itself stays so, whatever was said before; 1000 says nothing of its own.
+    fatal_close = close_code not in (None, 1000) and not codes.is_recoverable_close(close_code)
+    return codes.is_recoverable_error(detail.code, detail.type) and not fatal_close

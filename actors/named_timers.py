@@ -33,7 +33,7 @@ class NamedTimers:
         """Set a timer, instead of the one of its key."""
         self._cancel(effect.key)
         delay_s = random.uniform(0.0, effect.delay_s) if effect.jitter else effect.delay_s
-        self._timers[effect.key] = self._send_after(delay_s, TimerDue(effect.key))
+        self._timers[effect.key] = self._send_after(effect.at_least_s + delay_s, TimerDue(effect.key))
 
     def stop(self, effect: StopTimer) -> None:
         """Forget a timer; no error if there is none."""

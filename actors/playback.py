@@ -93,10 +93,10 @@ class Playback:
         self._ends_at = 0.0
         return [one for one in heard if not one.fully_played]
 
-    def reset(self) -> None:
-        """The line is lost: nothing can be taken back any more."""
-        self._parts.clear()
-        self._ends_at = 0.0
+    def turn_lost(self, turn_id: str) -> None:
+        """This turn ended with its line: it will be said anew, and nothing of it can be taken back."""
+        self._parts = {item_id: part for item_id, part in self._parts.items() if part.turn_id != turn_id}
+        self._ends_at = max((part.ends_at for part in self._parts.values()), default=0.0)
 
     def _heard(self, item_id: str, part: _Part, now: float) -> Heard:
         if part.reported_ms is not None:

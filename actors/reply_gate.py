@@ -104,6 +104,13 @@ class ReplyGate:
         settled = [Record(ReplySettled(carried))] if carried else []
         return [Record(ReplyAsked(ask_id, params)), *settled, *self.proceed()]
 
+    def expect(self, item_id: str) -> Effects:
+        """The user has spoken this item. Under VAD the server replies by itself; if its line is lost before, we ask."""
+        if not self.vad_replies or item_id in self._asks:
+            return ()
+        self._asks[item_id] = True
+        return [Record(ReplyAsked(item_id))]
+
     def arrived(self, item_id: str) -> None:
         """The server shows this item in the conversation."""
         if item_id in self._asks:
@@ -255,10 +262,10 @@ class ReplyGate:
 
     # -- the line
 
-    def line_up(self, answered: Callable[[str], bool]) -> Effects:
-        """The line works and the conversation is on it. ``answered``: whether the model said its say to this item before."""
+    def line_up(self, wants_no_reply: Callable[[str], bool]) -> Effects:
+        """The line works and the conversation is on it. ``wants_no_reply``: whether nobody waits for an answer to this ask."""
         self._up = True
-        settled = self._settle({ask for ask in self._asks if answered(ask)})
+        settled = self._settle({ask for ask in self._asks if wants_no_reply(ask)})
         return [*settled, *self.proceed()]
 
     def line_down(self) -> Effects:

@@ -6,12 +6,13 @@ A crash costs the line and nothing else: the next incarnation begins with what i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
-from ..gateway.errors import ConnectError, LineClosed, ProtocolError
+from ..gateway.errors import ConnectError, ProtocolError
 from ..supervision import (
     KILLED,
     Down,
@@ -44,20 +45,23 @@ from .effects import (
     Resolve,
     Send,
     SendAppend,
+    SendToNext,
     StartTimer,
     StartTool,
     StopTimer,
     StopTool,
+    SwitchLine,
 )
 from .errors import SessionGone, SessionLogError
-from .events import SessionClosed, SessionOpened
-from .line import Line, LineService
+from .events import SessionClosed, SessionEvent, SessionOpened
+from .line import LineService
+from .lines import Lines
 from .memory import recall
 from .named_timers import NamedTimers, TimerDue
+from .open_turns import TURN_EVENTS
 from .recipe import SessionRecipe, build_core
 from .tool_outcome import ToolOutcome
 from .tool_worker import ToolApproved, ToolDone
-from .uplink import Uplink
 from .wire_tap import WireTap
 
 _log = logging.getLogger("trunkline.actors")
@@ -81,14 +85,12 @@ class SessionActor(GenServer):
         self._workers = workers
         self._incarnation = 0
         self._frame_time = 0.0
-        self._line: Line | None = None
-        self._lost: LineClosed | None = None
         self._finish: Finish | None = None
         self._replies: dict[int, Reply] = {}
         self._last_token = 0
         self._timers = NamedTimers(self._send_after)
-        self._uplink: Uplink  # both from on_start on
-        self._crew: Crew
+        self._lines: Lines | None = None
+        self._crew: Crew  # from on_start on
         self._began = False
 
     # -- lifecycle
@@ -98,7 +100,6 @@ class SessionActor(GenServer):
         entry = self._entry
         self._recipe = entry.recipe or self._recipe
         self._publish = entry.subscribers.publisher()
-        self._tap = WireTap(self._publish)
         restarts = entry.starts
         self._incarnation = entry.starts = restarts + 1
         crew = self._crew = Crew(
@@ -113,7 +114,10 @@ class SessionActor(GenServer):
         self._began = True
         self._core = build_core(self._recipe, recall(entry.log.read()), restarts)
         self._receive = self._core.receive
-        self._uplink = Uplink(self._recipe.gateway.encode)
+        mailbox = cast(SelectableMailbox, self._mailbox)
+        lines = self._lines = Lines(
+            mailbox, self._send_after, self._now, self._recipe.gateway.encode, WireTap(self._publish)
+        )
         self._decode = (
             self._recipe.gateway.decode
         )  # not in __init__: what fails there leaves a mailbox to the collector
@@ -130,12 +134,17 @@ class SessionActor(GenServer):
             StopTimer: self._timers.stop,
             OpenLine: crew.connect,
             DropLine: self._drop_line,
+            SendToNext: lambda effect: lines.send_to_next(effect.event),
+            SwitchLine: lambda _: self._answer(lines.switch()),
             StartTool: crew.start_tool,
             AskApproval: crew.ask_approval,
             StopTool: crew.stop_tool,
             Finish: self._note_finish,
+            **dict.fromkeys(TURN_EVENTS, self._publish_turn),
         }
         _log.info("session started", extra={"session_id": self._recipe.session_id})
+        if restarts:
+            self._perform(entry.turns.crashed())
         self._perform(self._core.start(self._now(), crew.adopt()))
 
     def terminate(self, reason: ExitReason) -> None:
@@ -145,40 +154,39 @@ class SessionActor(GenServer):
                 self._crew.dismiss("session_closed")
             else:
                 self._crew.leave()
-        if self._line is not None:
-            self._line.drop(goodbye_s=self._goodbye_s() if is_clean(reason) else 0.0)
+        if self._lines is not None:
+            self._lines.drop_all(goodbye_s=self._goodbye_s() if is_clean(reason) else 0.0)
         if is_clean(reason):
             self._entry.subscribers.close(self._closing())
 
     def on_kill(self) -> None:
         """The killer's thread: wake whoever waits for the socket, and tell the tools."""
-        line = self._line
-        if line is not None:
-            line.abort()
+        lines = self._lines
+        if lines is not None:
+            lines.abort()
         if self._began:
             self._crew.dismiss("session_closed")
 
     def _wind_down(self, reason: ExitReason) -> None:
         """After a kill nobody calls ``terminate``: the socket has to be closed here."""
         super()._wind_down(reason)
-        if reason is KILLED and self._line is not None:
-            self._line.drop()
+        if reason is KILLED and self._lines is not None:
+            self._lines.drop_all()
 
     # -- messages
 
     def on_receive(self, message: Any) -> Any:
         """Dispatch."""
         match message:
-            case Readable():
-                self._pump()
-            case Writable():
-                self._on_line(Line.flush)
+            case Readable(fd):
+                self._pump(fd)
+            case Writable(fd):
+                self._on_lines(lambda lines: lines.flush(fd))
             case TimerDue(key):
                 self._timers.due(key)
                 self._perform(self._core.timer(key, self._now()))
-            case LineService(attempt):
-                if self._line is not None and self._line.attempt == attempt:
-                    self._on_line(Line.service)
+            case LineService(number):
+                self._on_lines(lambda lines: lines.service(number))
             case LineOffered():
                 return self._take_line(message)
             case LineFailed(attempt, error):
@@ -211,16 +219,22 @@ class SessionActor(GenServer):
 
     # -- the line
 
-    def _pump(self) -> None:
-        line = self._line
-        if line is None:
+    def _pump(self, fd: int | None = None) -> None:
+        lines = self._lines
+        if lines is None:
             return
         self._frame_time = self._now()
-        try:
-            line.pump(self._on_frame)
-        except LineClosed as closed:
-            self._lost = self._lost or closed
+        if fd is None:
+            lines.pump_taken(self._on_frame, self._on_next_frame)
+        else:
+            lines.pump(fd, self._on_frame, self._on_next_frame)
         self._settle()
+
+    def _on_next_frame(self, frame: memoryview) -> None:
+        with contextlib.suppress(ProtocolError):  # nothing counts on that line yet
+            effects = self._core.receive_next(self._decode(frame), self._frame_time)
+            for effect in effects:
+                self._performers.get(type(effect), self._publish)(effect)
 
     def _on_frame(self, frame: memoryview) -> None:
         # The hot path: for a delta this is a decode, a lookup, an event and its delivery.
@@ -246,56 +260,43 @@ class SessionActor(GenServer):
 
     def _through_crash_points(self, effects: Iterable[Effect]) -> Iterator[Effect]:
         for effect in effects:
-            if type(effect) is SessionOpened or type(effect) not in self._performers:  # an event
+            if isinstance(effect, SessionEvent):
                 crash_points.reach("session.before_emit")
             yield effect
 
     def _settle(self) -> None:
-        """After every message: tell the core of a loss, watch the socket for what waits, end if that was decided."""
-        if self._line is not None and self._lost is None:
-            try:
-                if self._uplink.busy:
-                    self._answer(self._uplink.flush(self._line))
-                self._line.settle()
-            except LineClosed as closed:
-                self._lost = closed
-        if self._lost is not None:
-            lost, self._lost = self._lost, None
-            self._perform(self._core.line_lost(lost, self._now()))
+        """After every message: tell the core of a loss, watch the sockets for what waits, end if that was decided."""
+        lines = self._lines
+        if lines is not None:
+            self._answer(lines.settle())
+            lost, next_lost = lines.take_loss(), lines.take_loss_of_next()
+            if next_lost is not None:
+                self._perform(self._core.next_line_lost(next_lost, self._now()))
+            if lost is not None:
+                self._perform(self._core.line_lost(lost, self._now()))
         if self._finish is not None:
             raise Exit(Shutdown(self._finish.code or self._finish.reason))
 
-    def _on_line(self, do: Callable[[Line], None]) -> None:
-        if self._line is None or self._lost is not None:
-            return
-        try:
-            do(self._line)
-        except LineClosed as closed:
-            self._lost = closed
-        self._settle()
+    def _on_lines(self, do: Callable[[Lines], None]) -> None:
+        if self._lines is not None:
+            do(self._lines)
+            self._settle()
 
     def _take_line(self, offer: LineOffered) -> bool:
         attempt = offer.attempt
-        if attempt.incarnation != self._incarnation:
+        if attempt.incarnation != self._incarnation or self._lines is None:
             return False
         taken, effects = self._core.connected(attempt.number, self._now())
         if taken:
-            mailbox = cast(SelectableMailbox, self._mailbox)
-            self._line = Line(
-                attempt.number, offer.transport, mailbox, self._send_after, self._now, self._tap
-            )
-            self._on_line(Line.service)
+            self._lines.take(attempt.number, offer.transport)
             self._perform(effects)
-            self._pump()  # over TLS, what came with the upgrade is where no poll sees it
+            self._pump()
         return taken
 
     def _drop_line(self, effect: DropLine) -> None:
         self._crew.stop_connecting(effect.attempt)
-        line = self._line
-        if line is not None and line.attempt == effect.attempt:
-            self._line = self._lost = None
-            line.drop()
-            self._answer(self._uplink.clear())
+        if self._lines is not None:
+            self._answer(self._lines.drop(effect.attempt))
 
     def _goodbye_s(self) -> float:
         return min(0.5, self._recipe.config.close_timeout_s / 4)
@@ -328,22 +329,19 @@ class SessionActor(GenServer):
 
     # -- effects
 
+    def _publish_turn(self, event: Any) -> None:
+        self._entry.turns.note(event)
+        self._publish(event)
+
     def _send(self, effect: Send) -> None:
         if crash_points.armed:
             crash_points.reach("session.before_send")
-        if self._line is not None and self._lost is None:
-            try:
-                self._uplink.send(self._line, effect.event)
-            except LineClosed as closed:
-                self._lost = closed
+        if self._lines is not None:
+            self._lines.send(effect.event)
 
     def _send_append(self, effect: SendAppend) -> None:
-        line = self._line if self._lost is None else None
-        try:
-            taken, answers = self._uplink.append(line, effect)
-        except LineClosed as closed:
-            self._lost = closed
-            taken, answers = self._uplink.append(None, effect)
+        assert self._lines is not None  # what sends is performed after on_start
+        taken, answers = self._lines.append(effect)
         if not taken:
             self._core.audio_refused(sum(len(piece.audio) for piece in effect.pieces))
         self._answer(answers)

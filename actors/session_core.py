@@ -119,6 +119,14 @@ class SessionCore:
         """The transport ended."""
         return self._keeper.lost(error, now)
 
+    def receive_next(self, event: ServerEvent, now: float) -> Effects:
+        """The server said something on the line that is to follow the one that serves."""
+        return self._keeper.receive_next(event, now)
+
+    def next_line_lost(self, error: LineClosed, now: float) -> Effects:
+        """The line that was to follow ended first."""
+        return self._keeper.next_lost(error, now)
+
     def timer(self, key: Hashable, now: float) -> Effects:
         """A timer is due."""
         match key:
@@ -173,7 +181,7 @@ class SessionCore:
     def _session_updated(self, event: wire.SessionUpdated, now: float) -> Effects:
         self._conversation.confirmed(event.session)
         if self._keeper.phase is Phase.GREETING:
-            return self._keeper.greeted(event.session)
+            return self._keeper.greeted(event.session, now)
         ours, changed, answers = self._updates.confirmed(event.session.instructions)
         if not ours:
             return [SessionUpdated(event.session.instructions, restarts=self._restarts)]
@@ -195,8 +203,6 @@ class SessionCore:
         if codes.is_benign_error(detail.code, under_vad=self._updates.config.vad is not None):
             return effects
         error = ServerError.from_detail(detail)
-        if not error.recoverable:
-            self._keeper.warned(detail)
         told = Error(
             detail.code or detail.type or "server_error",
             detail.message or str(error),
@@ -206,7 +212,7 @@ class SessionCore:
             item_id,
         )
         limited = [RateLimited(0.0)] if codes.is_rate_limit_error(detail.code) else []
-        return [told, *limited, *effects]
+        return [told, *limited, *effects, *self._keeper.warned(detail, now)]
 
 
 def _merged(

@@ -288,12 +288,32 @@ class TestStatement08Reconnect:
         ]
         assert told == ["hi", "one two"]
 
-    def test_who_was_answered_before_the_turn_was_over_is_not_answered_again(self, drive):
-        core = drive()
+    def say_all(self, core):
+        """A response says a whole message, and its line is lost before it is over."""
         core.say(SendText("hi"))
         core.begin("r1")
-        core.server("conversation.item.done", item=spoken())
+        item = spoken()
+        core.server("response.output_item.added", response_id="r1", output_index=0, item=item)
+        core.server("conversation.item.done", item=item)
+        core.server("response.output_audio_transcript.done", response_id="r1", item_id=item["id"], transcript="a")
+        core.seen.clear()
         self.lose(core)
+
+    def test_with_tools_words_need_not_be_all_and_the_answer_is_given_anew(self, drive):
+        core = drive()
+        self.say_all(core)
+        assert [e.kind for e in core.seen if "turn" in e.kind or e.kind == "interrupted"] == [
+            "interrupted",
+            "assistant_turn_completed",
+        ]
+        assert core.types().count("response.create") == 1
+        assert len([t for t in core.types() if t == "conversation.item.create"]) == 1
+
+    def test_who_was_answered_before_the_turn_was_over_is_not_answered_again(self, drive):
+        core = drive(tools=[])
+        self.say_all(core)
+        ended = [e for e in core.seen if e.kind in ("interrupted", "assistant_turn_completed")]
+        assert [(e.kind, e.status) for e in ended] == [("assistant_turn_completed", "completed")]
         assert "response.create" not in core.types()
         assert len([t for t in core.types() if t == "conversation.item.create"]) == 2
 

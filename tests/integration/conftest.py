@@ -89,6 +89,10 @@ class Puppet:
         """End the line without a word."""
         self._connections[-1].socket.shutdown(socket.SHUT_RDWR)
 
+    def lose(self) -> None:
+        """Close the line as a server that goes away."""
+        self._connections[-1].close(1001)
+
     def stop(self) -> None:
         self._server.shutdown()
         for connection in self._connections:
@@ -195,6 +199,17 @@ class Watch:
             if not self._read():
                 raise AssertionError(f"no {kind} {fields} came; seen: {self.kinds()}")
 
+    def until_any(self, kinds: Iterable[str]) -> Any:
+        """Read on to the next event of one of these kinds, and return it."""
+        while True:
+            for index in range(self._mark, len(self.seen)):
+                if self.seen[index].kind in kinds:
+                    self._mark = index + 1
+                    return self.seen[index]
+            self._mark = len(self.seen)
+            if not self._read():
+                raise AssertionError(f"none of {kinds} came; seen: {self.kinds()}")
+
     def fence(self, code: str) -> None:
         while not isinstance(event := self._get(), Error) or event.code != code:
             self.seen.append(event)
@@ -283,11 +298,11 @@ def servers() -> Iterator[list[Any]]:
 
 @pytest.fixture
 def open_session(servers: list[Any]) -> Iterator[Callable[..., Stage]]:
-    """`open_session(server, runner=None, **config)`: a Stage on this server; everything is stopped at the end."""
+    """`open_session(server, runner=None, gateway=None, **config)`: a Stage on this server; everything is stopped at the end."""
     brokers: list[BrokerProxy] = []
 
-    def start(server: Any, *, runner: Any = None, **config: Any) -> Stage:
-        gateway = OpenAIGateway(api_key="test", base_url=server.url)
+    def start(server: Any, *, runner: Any = None, gateway: Any = None, **config: Any) -> Stage:
+        gateway = gateway or OpenAIGateway(api_key="test", base_url=server.url)
         broker = Broker.start(
             "gpt-realtime-2", gateway=gateway, config=Config(**{**TEXT, **config}), tool_runner=runner
         )

@@ -1,0 +1,148 @@
+"""Sessions that lose their line: a simulator with faults, a brain that shows what it heard, a subscriber that checks its turns."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trunkline import OpenAIGateway, tool
+from trunkline.gateway.simulator import CallTool, FunctionBrain, Say, Simulator, Speak, encode_words
+from trunkline.testing import FaultPlan, FaultyGateway
+
+
+def users(conversation: Any) -> list[str]:
+    return [text for text in conversation.user_texts if text]
+
+
+def text_brain(conversation: Any) -> list[Any]:
+    return [Say("heard " + " ".join(users(conversation)))]
+
+
+def voice_brain(conversation: Any) -> list[Any]:
+    return [Speak("heard " + " ".join(users(conversation)), word_ms=20)]
+
+
+def tool_brain(conversation: Any) -> list[Any]:
+    """Each user message is looked up once: a word, then a call; with its output in the conversation, the answer."""
+    kinds = [(item.get("type"), item.get("role")) for item in conversation.items]
+    last_user = max(index for index, kind in enumerate(kinds) if kind == ("message", "user"))
+    if ("function_call_output", None) in kinds[last_user:]:
+        return [Say("heard " + " ".join(users(conversation)))]
+    return [Say("wait"), CallTool("look", {"what": users(conversation)[-1]})]
+
+
+@tool
+def look(what: str) -> str:
+    """Look at something."""
+    return f"{what} seen"
+
+
+class Kind:
+    """One kind of turn: how the session is configured, what its model says, how the user says a word."""
+
+    def __init__(self, name: str, brain: Any, speaks: bool = False, **config: Any) -> None:
+        self.name, self.brain, self.speaks, self.config = name, brain, speaks, config
+
+    def say(self, stage: Any, word: str) -> None:
+        if not self.speaks:
+            stage.say(word)
+            return
+        sound = encode_words(word)
+        silence = np.zeros(24_000, np.int16)
+        for part in np.array_split(np.concatenate([silence, sound, silence]), 10):
+            stage.session.send_audio_frame(part)
+
+
+KINDS = {
+    "text": Kind("text", text_brain),
+    "tool": Kind("tool", tool_brain, tools=[look]),
+    "spoken": Kind("spoken", voice_brain, speaks=True, modalities=["audio"], turn_detection="server_vad"),
+}
+KINDS["spoken"].config["input_audio_transcription"] = True
+
+
+@pytest.fixture
+def kinds() -> dict[str, Kind]:
+    return KINDS
+
+
+@pytest.fixture
+def rig(open_session: Callable[..., Any], servers: list[Any]) -> Callable[..., Any]:
+    """`rig(kind, *faults, **config)`: a Stage of this kind of turn; its server has `plan`."""
+
+    def start(
+        kind: str = "text",
+        *faults: Any,
+        options: Any = None,
+        seam: str = "simulator",
+        gateway: Any = None,
+        **config: Any,
+    ) -> Any:
+        plan = FaultPlan(*faults, seed=1)
+        here = plan if seam == "simulator" else None
+        simulator = Simulator(FunctionBrain(KINDS[kind].brain), faults=here, **(options or {})).start()
+        servers.append(simulator)
+        made = gateway(simulator.url) if gateway else OpenAIGateway("test", base_url=simulator.url)
+        if seam == "transport":
+            made = FaultyGateway(made, plan)
+        stage = open_session(simulator, gateway=made, **{**KINDS[kind].config, **config})
+        stage.plan = plan
+        return stage
+
+    return start
+
+
+class Answers:
+    """What a subscriber saw of the assistant's turns, checked."""
+
+    FINAL = ("assistant_text", "assistant_transcript")
+
+    def __init__(self, stage: Any) -> None:
+        self._stage = stage
+
+    def until(self, text: str) -> None:
+        """Read on to this answer, and to the end of its turn: an interrupted one is none."""
+        events = self._stage.events
+        while True:
+            said = {event.turn_id: event.text for event in events.seen if event.kind in self.FINAL}
+            for event in events.of("assistant_turn_completed"):
+                if event.status == "completed" and said.get(event.turn_id, "") == text:
+                    return
+            events.until("assistant_turn_completed")
+
+    def quiet(self) -> None:
+        """Let the fault come that may be under way, and the line that follows it, and then everything else."""
+        stage = self._stage
+        deadline = time.monotonic() + 0.3
+        pause = threading.Event()
+        while not stage.plan.fired and time.monotonic() < deadline:
+            pause.wait(0.01)
+        if stage.plan.fired and not any(event.resumed for event in stage.events.of("session_updated")):
+            stage.events.until("session_updated", resumed=True)
+        stage.quiet()
+
+    def check(self) -> None:
+        """Each turn that began ended once; nothing of an interrupted one came behind."""
+        events = self._stage.events.seen
+        started = [event.turn_id for event in events if event.kind == "assistant_turn_started"]
+        ended = [event.turn_id for event in events if event.kind == "assistant_turn_completed"]
+        assert sorted(started) == sorted(ended), self._stage.events.kinds()
+        for turn_id in started:
+            kinds = self._stage.events.kinds(turn_id)
+            assert kinds.count("interrupted") <= 1, kinds
+            if "interrupted" in kinds:
+                behind = kinds[kinds.index("interrupted") + 1 :]
+                others = [kind for kind in behind if not kind.startswith("tool_call")]
+                over = kinds.index("assistant_turn_completed") < kinds.index("interrupted")
+                assert others == ([] if over else ["assistant_turn_completed"]), kinds
+        assert "session_closed" not in self._stage.events.kinds()
+
+
+@pytest.fixture
+def answers() -> type[Answers]:
+    return Answers
