@@ -19,8 +19,9 @@ from .recipe import SessionRecipe
 from .tool import Tool
 from .tool_approval import Approver
 from .tool_context import ToolContext
+from .tool_outcome import ToolOutcome
 from .tool_processes import ToolProcesses
-from .tool_worker import ToolWorker
+from .tool_worker import ToolDone, ToolWorker
 
 KILL_GRACE_S = 0.1  # a tool that does not look at its token is abandoned after this
 
@@ -134,7 +135,11 @@ class Crew:
 
     def start_tool(self, effect: StartTool) -> None:
         """Start a tool call."""
-        tool = self.recipe.tools[effect.name]
+        tool = self.recipe.tools.get(effect.name)
+        if tool is None:  # the session was given other tools while the call waited for its turn
+            gone = ToolOutcome.failed(effect.call_id, effect.name, "unknown_tool")
+            cast(self._me, ToolDone(gone))
+            return
         approver = self._approver() if getattr(tool, "needs_approval", False) else None
         self._start_tool(effect, tool, approver)
 

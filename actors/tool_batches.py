@@ -110,11 +110,14 @@ class ToolBatches:
         return [*effects, *self._admit()]
 
     def restore(self, memory: Mapping[str, OpenBatch], at_work: Collection[str]) -> Effects:
-        """Go on with what an earlier incarnation began: what has its output is not run again, nor what is ``at_work``."""
+        """Go on with what an earlier incarnation began: what has its output is not run again, nor what is ``at_work``.
+
+        It may have crashed in the middle of an interruption: that is carried through.
+        """
         effects: list[Effect] = []
         for turn_id, remembered in memory.items():
             calls = [_Call(_draft(item, index)) for index, item in enumerate(remembered.calls)]
-            batch = self._open(_Batch(turn_id, _NO_LINE, calls, remembered.interrupted))
+            batch = self._open(_Batch(turn_id, _NO_LINE, calls))
             for call in calls:
                 draft = call.draft
                 output = remembered.outputs.get(draft.call_id)
@@ -124,7 +127,14 @@ class ToolBatches:
                     effects += self._settle(batch, call, refusal)
                 elif draft.call_id in at_work:
                     effects += self._run(call)
+        for turn_id, remembered in memory.items():
+            if remembered.interrupted:
+                effects += self.interrupt(turn_id)[1]
         return [*effects, *self._admit()]
+
+    def has(self, turn_id: str) -> bool:
+        """Whether outputs of this turn are still to be submitted."""
+        return turn_id in self._batches
 
     def finished(self, outcome: ToolOutcome) -> tuple[str | None, Effects]:
         """A worker is done. Returns the turn that is now complete, if any, and effects; late outcomes are dropped."""
@@ -145,10 +155,10 @@ class ToolBatches:
     def approved(self, call_id: str) -> Effects:
         """A call was allowed to run: its time begins now."""
         _, call = self._calls.get(call_id, (None, None))
-        timeout_s = None if call is None else self._terms[call.draft.name].timeout_s
-        if call is None or not call.running or timeout_s is None:
+        terms = None if call is None else self._terms.get(call.draft.name)
+        if call is None or not call.running or terms is None or terms.timeout_s is None:
             return ()
-        return [StartTimer(("tool", call_id), timeout_s)]
+        return [StartTimer(("tool", call_id), terms.timeout_s)]
 
     def was_dropped(self, turn_id: str) -> bool:
         """Whether this turn's tools were interrupted and its outputs, if any are submitted, ask for no reply."""
@@ -199,9 +209,7 @@ class ToolBatches:
         if len(kept) == len(batch.calls):
             return True, effects
         replaced = self._replace_outputs(batch) if self._policy == "drop" and self._settle_dropped else []
-        for call in batch.calls:
-            if call.outcome is None and call not in kept:
-                effects += self._cancel(batch, call, "interrupted")
+        effects += self._cancel(batch, [call for call in batch.calls if call not in kept], "interrupted")
         if self._policy == "submit_completed_only" or self._settle_dropped:
             return True, [*replaced, *effects, *self._admit()]
         if kept:
@@ -212,9 +220,7 @@ class ToolBatches:
         """Stop everything: the line is gone, and what the model asked for with it."""
         effects: list[Effect] = []
         for batch in list(self._batches.values()):
-            for call in batch.calls:
-                if call.outcome is None:
-                    effects += self._cancel(batch, call, reason)
+            effects += self._cancel(batch, batch.calls, reason)
             effects += self._forget(batch)
         return effects
 
@@ -248,8 +254,8 @@ class ToolBatches:
 
     def _run(self, call: _Call) -> list[Effect]:
         call.running = True
-        terms = self._terms[call.draft.name]
-        if terms.timeout_s is None:
+        terms = self._terms.get(call.draft.name)
+        if terms is None or terms.timeout_s is None:
             return []
         # Until it is known to be approved, it has the time for that as well.
         return [StartTimer(("tool", call.draft.call_id), terms.approval_s + terms.timeout_s)]
@@ -285,11 +291,14 @@ class ToolBatches:
         failure = outcome.error
         return [*effects, call_failed(batch.turn_id, draft, failure.code, failure.detail or failure.message)]
 
-    def _cancel(self, batch: _Batch, call: _Call, reason: str) -> list[Effect]:
-        draft, was_running = call.draft, call.running
-        outcome = ToolOutcome.failed(draft.call_id, draft.name, "cancelled")
-        stop: list[Effect] = [StopTool(draft.call_id, reason)] if was_running else []
-        return [*stop, *self._settle(batch, call, outcome)]
+    def _cancel(self, batch: _Batch, calls: list[_Call], reason: str) -> list[Effect]:
+        """End what has no outcome yet. All tools are told first: to write down what that means may take longer than they have."""
+        calls = [call for call in calls if call.outcome is None]
+        effects: list[Effect] = [StopTool(call.draft.call_id, reason) for call in calls if call.running]
+        for call in calls:
+            outcome = ToolOutcome.failed(call.draft.call_id, call.draft.name, "cancelled")
+            effects += self._settle(batch, call, outcome)
+        return effects
 
     def _replace_outputs(self, batch: _Batch) -> list[Effect]:
         """Under ``drop`` with ``settle_dropped_calls``, even finished calls are answered with "cancelled"."""

@@ -71,7 +71,10 @@ class ToolRounds:
         """Go on with what an earlier incarnation began; ``at_work``: the calls whose workers outlived it."""
         effects = list(self._batches.restore(batches, at_work))
         for turn_id in batches:
-            effects += self.settle(turn_id, line)
+            if self._batches.has(turn_id):
+                effects += self.settle(turn_id, line)
+            else:  # the crash came in the middle of its interruption
+                effects += self._gate.drop(turn_id)
         return effects
 
     def finished(self, outcome: ToolOutcome, line: int | None) -> list[Effect]:

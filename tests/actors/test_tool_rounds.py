@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from trunkline.actors.commands import Interrupt, SendText
-from trunkline.actors.effects import AskApproval, StartTimer, StartTool, StopTimer, StopTool
+from trunkline.actors.effects import AskApproval, Record, StartTimer, StartTool, StopTimer, StopTool
+from trunkline.actors.session_log import CallSettled, CallsInterrupted
 from trunkline.actors.tool import tool
 from trunkline.actors.tool_outcome import ToolOutcome
 from trunkline.gateway.errors import LineClosed
@@ -241,3 +243,56 @@ def test_a_call_whose_approval_is_known_keeps_the_call_id_of_its_request(drive):
     core.clear()
     core.server("response.mcp_call.in_progress", **where)
     assert core.effects == [], "it is over"
+
+
+# -- an interruption that a crash cut short
+
+
+def until_the_first(log: list[Any], kind: type) -> list[Any]:
+    """What the log held when its session crashed right behind the first entry of this kind."""
+    index = next(index for index, entry in enumerate(log) if isinstance(entry, kind))
+    return log[: index + 1]
+
+
+@pytest.mark.parametrize(
+    ("config", "outputs", "creates"),
+    [
+        ({"on_interrupt": "drop"}, [], 0),
+        ({"on_interrupt": "drop", "settle_dropped_calls": True}, ["cancelled", "cancelled"], 0),
+        ({"on_interrupt": "submit_completed_only"}, ["real", "cancelled"], 1),
+        ({"on_interrupt": "submit"}, ["real", "real"], 1),
+    ],
+)
+def test_an_interruption_that_a_crash_cut_short_is_carried_through(drive, config, outputs, creates):
+    core = drive(tools=[look], **config)
+    begin_calls(core, "look", "look")
+    core.finish("look_0", "real")
+    core.say(Interrupt())
+    log = until_the_first(core.log, CallsInterrupted)
+    after = drive(tools=[look], log=log, restarts=1, at_work={"look_1"}, opened=False, **config)
+    assert after.stopped() == ([] if config["on_interrupt"] == "submit" else ["look_1"])
+    after.open()
+    after.finish("look_1", "real")
+    said = [
+        output if output == "real" else json.loads(output)["error"]["code"] for _, output in after.outputs()
+    ]
+    assert (said, after.types().count("response.create")) == (outputs, creates)
+    assert after.started() == [], "no tool runs again"
+    again = drive(tools=[look], log=log, restarts=2)
+    assert again.started() == []
+    assert again.types().count("response.create") == 0
+
+
+def test_all_tools_are_told_before_anything_is_written_down(drive):
+    core = drive(tools=[look], on_interrupt="submit_completed_only")
+    begin_calls(core, "look", "look", "look")
+    core.clear()
+    core.say(Interrupt())
+    stops = [index for index, effect in enumerate(core.effects) if isinstance(effect, StopTool)]
+    settled = [
+        index
+        for index, effect in enumerate(core.effects)
+        if isinstance(effect, Record) and isinstance(effect.entry, CallSettled)
+    ]
+    assert len(stops) == len(settled) == 3
+    assert max(stops) < min(settled)

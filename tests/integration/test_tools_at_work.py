@@ -16,7 +16,16 @@ from typing import Any
 import pykka
 import pytest
 
-from trunkline import Broker, Config, OpenAIGateway, ToolApproval, ToolContext, ToolDefinitionError, tool
+from trunkline import (
+    Broker,
+    Config,
+    OpenAIGateway,
+    SerialToolRunner,
+    ToolApproval,
+    ToolContext,
+    ToolDefinitionError,
+    tool,
+)
 from trunkline.gateway.simulator import CallTool, Say
 from trunkline.supervision.testing import crash as crash_actor
 
@@ -182,6 +191,21 @@ class TestLongTools:
         puppet.take("response.create")
         stage.quiet()
         assert stage.outputs() == [("c1", "at last")]
+
+    def test_a_call_whose_tool_was_taken_away_while_it_waited_for_its_turn_is_answered_all_the_same(
+        self, simulate
+    ):
+        slow = Slow()
+        calls = [SLOW, CallTool("add", {"a": 1, "b": 2}, call_id="c2")]
+        stage, _ = simulate(calls, [Say("done")], tools=[slow.tool, add], runner=SerialToolRunner())
+        stage.say("go")
+        slow.wait()
+        stage.session.update(tools=[]).get(timeout=PATIENCE_S)
+        slow.go_on.set()
+        stage.events.until("assistant_text", text="done")
+        stage.quiet()
+        (_, done), (_, gone) = stage.outputs()
+        assert (done, code_of(gone)) == ("at last", "unknown_tool")
 
     def test_a_loop_of_tools_has_a_bound_that_counts_anew_with_each_word_of_the_user(self, simulate):
         rounds = [[CallTool("add", {"a": n, "b": 1})] for n in range(20)]
