@@ -105,6 +105,11 @@ class LineKeeper:
         return self._lines.phase
 
     @property
+    def lines(self) -> LineState:
+        """The count of lines and failures, which changes in place."""
+        return self._lines
+
+    @property
     def up(self) -> bool:
         """Whether the session is configured on a line."""
         return self._lines.phase is Phase.UP

@@ -53,7 +53,7 @@ from .effects import (
     SwitchLine,
 )
 from .errors import SessionGone, SessionLogError
-from .events import SessionClosed, SessionEvent, SessionOpened
+from .events import EVENT_CLASSES, SessionClosed, SessionEvent, SessionOpened
 from .line import LineService
 from .lines import Lines
 from .memory import recall
@@ -99,7 +99,8 @@ class SessionActor(GenServer):
         """Begin where the log ends; connecting is a ConnectWorker's work."""
         entry = self._entry
         self._recipe = entry.recipe or self._recipe
-        self._publish = entry.subscribers.publisher()
+        publisher = entry.subscribers.publisher()
+        self._publish = publisher.__call__  # bound once: to call an instance costs a look-up per event
         restarts = entry.starts
         self._incarnation = entry.starts = restarts + 1
         crew = self._crew = Crew(
@@ -116,13 +117,13 @@ class SessionActor(GenServer):
         self._receive = self._core.receive
         mailbox = cast(SelectableMailbox, self._mailbox)
         lines = self._lines = Lines(
-            mailbox, self._send_after, self._now, self._recipe.gateway.encode, WireTap(self._publish)
+            mailbox, self._send_after, self._now, self._recipe.gateway.encode, WireTap(publisher)
         )
-        self._decode = (
-            self._recipe.gateway.decode
-        )  # not in __init__: what fails there leaves a mailbox to the collector
+        # not in __init__: what fails there leaves a mailbox to the collector
+        self._decode = self._recipe.gateway.decode
         self._performers: dict[type[Any], Callable[[Any], object]] = {
-            SessionOpened: self._publish.open,
+            **dict.fromkeys(EVENT_CLASSES, self._publish),
+            SessionOpened: publisher.open,
             Send: self._send,
             SendAppend: self._send_append,
             AudioEpoch: self._begin_audio,
@@ -234,7 +235,7 @@ class SessionActor(GenServer):
         with contextlib.suppress(ProtocolError):  # nothing counts on that line yet
             effects = self._core.receive_next(self._decode(frame), self._frame_time)
             for effect in effects:
-                self._performers.get(type(effect), self._publish)(effect)
+                self._performers[type(effect)](effect)
 
     def _on_frame(self, frame: memoryview) -> None:
         # The hot path: for a delta this is a decode, a lookup, an event and its delivery.
@@ -248,14 +249,12 @@ class SessionActor(GenServer):
             effects = self._through_crash_points(effects)
         performers = self._performers
         for effect in effects:
-            performers.get(type(effect), self._publish)(effect)
+            performers[type(effect)](effect)
 
     def _perform(self, effects: Iterable[Effect]) -> None:
         if crash_points.armed:
             effects = self._through_crash_points(effects)
-        performers = self._performers
-        for effect in effects:
-            performers.get(type(effect), self._publish)(effect)
+        self._answer(effects)
         self._settle()
 
     def _through_crash_points(self, effects: Iterable[Effect]) -> Iterator[Effect]:
@@ -348,7 +347,7 @@ class SessionActor(GenServer):
 
     def _answer(self, answers: Iterable[Effect]) -> None:
         for answer in answers:
-            self._performers.get(type(answer), self._publish)(answer)
+            self._performers[type(answer)](answer)
 
     def _begin_audio(self, effect: AudioEpoch) -> None:
         if self._entry.starts == self._incarnation:

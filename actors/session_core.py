@@ -67,6 +67,7 @@ class SessionCore:
         self._keeper = LineKeeper(
             session_id, riders, dialect, new_id, confirmed=memory.confirmed, restarts=restarts
         )
+        self._line_state = self._keeper.lines
         self._audio = InputBuffer(48 if config.input_audio_format == "pcm16" else 8, new_id)
         self._desk = CommandDesk(conversation, self._updates, self._audio, toolbox, new_id)
         self._handlers: dict[type[Any], Callable[[Any, float], Effects]] = {
@@ -99,7 +100,7 @@ class SessionCore:
         if handler is None:
             return NOTHING
         effects = handler(event, now)
-        if effects:
+        if effects and self._line_state.failures:  # nearly never, and a call less for each delta
             self._keeper.progress(event)
         return effects
 
