@@ -3,6 +3,7 @@
 Source: RFC 6455 section 5.2, as a client reads it. What is no unfragmented text goes to `on_other`, whole.
 """
 
+import struct
 from collections.abc import Callable
 
 __all__ = ["FrameParser", "ProtocolViolation"]
@@ -11,6 +12,8 @@ TEXT = 0x81
 """First byte of an unfragmented text frame: FIN and opcode 1."""
 
 _STOPPED = -1
+_LONGEST_HEAD = 10
+_HEAD = struct.Struct("!BBH").unpack_from
 _FIRST_BYTES = frozenset({0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8A})
 """FIN with every known opcode; without FIN only data frames. No extension is offered, so no RSV bit is legal."""
 
@@ -68,37 +71,51 @@ class FrameParser:
         Raises:
             ProtocolViolation: a masked frame, a reserved bit or opcode, an illegal control frame, or one over the limit.
         """
-        if self._have:
+        if not self._have:
+            self._cut(data, 0, on_text, on_other)
+            return
+        missing = self._want - self._have
+        if len(data) < missing:
             self._parts.append(data)
             self._have += len(data)
-            if self._have < self._want:
-                return
-            data = b"".join(self._parts)
-            self._parts.clear()
-            self._have = 0
-        self._cut(data, on_text, on_other)
+        elif self._want <= _LONGEST_HEAD or missing <= 0:
+            self._cut(self._joined(data), 0, on_text, on_other)
+        else:  # the frame that was begun is put together, and nothing else: to copy the whole read costs 5 % of an audio frame
+            try:
+                self._cut(self._joined(data[:missing]), 0, on_text, on_other)
+            except BaseException:
+                self._keep(data, missing, 2)
+                raise
+            self._cut(data, missing, on_text, on_other)
+
+    def _joined(self, data: bytes) -> bytes:
+        joined = b"".join((*self._parts, data))
+        self._parts.clear()
+        self._have = 0
+        return joined
 
     def _cut(
-        self, data: bytes, on_text: Callable[[memoryview], None], on_other: Callable[[int, memoryview], None]
+        self,
+        data: bytes,
+        pos: int,
+        on_text: Callable[[memoryview], None],
+        on_other: Callable[[int, memoryview], None],
     ) -> None:
         view = memoryview(data)
-        pos, end, want, limit = 0, len(data), 2, self._max_frame_bytes
+        end, want, limit = len(data), 2, self._max_frame_bytes
         try:
-            while end - pos >= 2:
-                n, start = data[pos + 1], pos + 2
+            while (left := end - pos) >= 2:
+                # one call for all three: to index bytes costs 30 ns a time
+                first, n, n16 = _HEAD(data, pos) if left >= 4 else (data[pos], data[pos + 1], 0)
+                start = pos + 2
                 if n > 125:
                     head = want = 4 if n == 126 else self._long_head(n)
                     start = pos + head
                     if end < start:
                         break
-                    n = (
-                        data[pos + 2] << 8 | data[pos + 3]
-                        if head == 4
-                        else int.from_bytes(data[pos + 2 : start], "big")
-                    )
+                    n = n16 if head == 4 else int.from_bytes(data[pos + 2 : start], "big")
                 if n > limit:
                     raise ProtocolViolation(1009, f"a frame of {n} bytes, over {limit}")
-                first = data[pos]
                 if end < (stop := start + n):
                     want = stop - pos
                     self._check(first, n)

@@ -36,7 +36,7 @@ class Transport(Protocol):
 
         One read and its messages, then it returns: call it again when the descriptor is readable again. The
         view is read-only and stays valid as long as it is kept, but it pins the whole read (up to
-        64 KiB): decode at once, or copy. `handle` may call `send`, `send_audio`, `close` and `abort`; after
+        128 KB): decode at once, or copy. `handle` may call `send`, `send_audio`, `close` and `abort`; after
         a `close` it is not called again. It should not raise; if it does, the exception
         leaves `pump`, that message counts as handled, and the next `pump` goes on with the one after it.
 

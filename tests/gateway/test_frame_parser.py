@@ -130,12 +130,16 @@ def test_frames_before_a_violation_are_still_handed_over(wire):
     assert seen == [b"good"]
 
 
-@pytest.mark.parametrize("split", range(30))
-def test_a_handler_that_raises_loses_its_own_message_and_no_other(wire, split):
-    stream, seen, parser = b"".join(wire.frame(b"m%d" % n) for n in range(6)), [], FrameParser(100)
+@pytest.mark.parametrize(
+    ("split", "tail"), [*((n, b"") for n in range(30)), *((n, b"-" * 20) for n in range(150))]
+)
+def test_a_handler_that_raises_loses_its_own_message_and_no_other(wire, split, tail):
+    frames = [wire.frame(b"m%d" % n + tail) for n in range(6)]
+    stream, seen, parser = b"".join(frames), [], FrameParser(100)
 
     def handle(view):
-        seen.append(bytes(view))
+        seen.append(bytes(view[:2]))
+        assert view[2:] == tail
         if view[1] in b"14":
             raise ZeroDivisionError
 
@@ -150,19 +154,19 @@ def test_a_handler_that_raises_loses_its_own_message_and_no_other(wire, split):
     assert raised == 2
 
 
-def test_a_parser_that_is_stopped_by_its_handler_hands_over_nothing_more(wire):
+@pytest.mark.parametrize("split", [0, 15])
+def test_a_parser_that_is_stopped_by_its_handler_hands_over_nothing_more(wire, split):
     parser, seen = FrameParser(100), []
+    stream = wire.frame(b"the first of all") + wire.frame(b"two") + wire.frame(b"", 0x89)
 
     def handle(view):
         seen.append(bytes(view))
         parser.stop()
 
-    parser.feed(
-        wire.frame(b"one") + wire.frame(b"two") + wire.frame(b"", 0x89), handle, lambda b, v: seen.append(b)
-    )
-    parser.feed(wire.frame(b"three"), handle, lambda b, v: seen.append(b))
+    for data in (stream[:split], stream[split:], wire.frame(b"three")):
+        parser.feed(data, handle, lambda b, v: seen.append(b))
 
-    assert seen == [b"one"]
+    assert seen == [b"the first of all"]
 
 
 def test_a_text_frame_takes_the_long_way_while_a_fragmented_message_is_open(wire):
