@@ -47,7 +47,7 @@ from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
 from .tool_outcome import ToolOutcome
 from .tool_rounds import ToolRounds
 from .turns import Turn, Turns, announce
-from .usage import SessionUsage
+from .usage import SessionUsage, as_mapping
 
 
 class Conversation:
@@ -317,7 +317,7 @@ class Conversation:
         effects = fail_all(turn.turn_id, skipped, why, f"the call did not run: its response is {why}")
         if status == "failed":
             effects += failure_of(response)
-        usage = msgspec.to_builtins(response.usage) if response.usage is not None else None
+        usage = as_mapping(response.usage)
         return [*effects, AssistantTurnCompleted(turn.turn_id, status, usage, metadata_of(response))]
 
     def _remember(self, turn: Turn, response: Response) -> list[Effect]:

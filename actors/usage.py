@@ -5,12 +5,15 @@ Source: the session contract, statement 15; ``response.done`` and ``conversation
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from ..gateway.wire_types import CachedTokens, InputTokens, OutputTokens, TranscriptionUsage, Usage
 from .session_log import Entry, TokensUsed, TranscriptionUsed
 
-__all__ = ["SessionUsage", "TranscriptionTotals", "UsageMeter"]
+__all__ = ["SessionUsage", "TranscriptionTotals", "UsageMeter", "as_mapping"]
 
 
 class TranscriptionTotals(msgspec.Struct, frozen=True):
@@ -35,6 +38,18 @@ class SessionUsage(msgspec.Struct, frozen=True):
     n_responses: int = 0
     tokens: Usage = Usage(input_token_details=InputTokens(), output_token_details=OutputTokens())
     transcription: TranscriptionTotals = TranscriptionTotals()
+
+
+def as_mapping(usage: Usage | None) -> Mapping[str, Any] | None:
+    """Return one response's usage as its event has it: with every count, those that are zero too, whatever the wire left out."""
+    return None if usage is None else _fields(usage)
+
+
+def _fields(value: msgspec.Struct) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(value)
+    return {
+        name: _fields(field) if isinstance(field, msgspec.Struct) else field for name, field in fields.items()
+    }
 
 
 class UsageMeter:

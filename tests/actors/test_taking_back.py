@@ -295,7 +295,9 @@ class TestStatement08Reconnect:
         item = spoken()
         core.server("response.output_item.added", response_id="r1", output_index=0, item=item)
         core.server("conversation.item.done", item=item)
-        core.server("response.output_audio_transcript.done", response_id="r1", item_id=item["id"], transcript="a")
+        core.server(
+            "response.output_audio_transcript.done", response_id="r1", item_id=item["id"], transcript="a"
+        )
         core.seen.clear()
         self.lose(core)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.actors.session_log import TokensUsed, TranscriptionUsed
-from trunkline.actors.usage import UsageMeter
+from trunkline.actors.usage import UsageMeter, as_mapping
 from trunkline.gateway.wire_types import CachedTokens, InputTokens, OutputTokens, TranscriptionUsage, Usage
 
 count = st.integers(0, 10_000)
@@ -68,3 +68,14 @@ def test_transcriptions_are_counted_beside_the_responses_in_tokens_or_in_seconds
         2,
     )
     assert spent.seconds == 1.5
+
+
+def test_an_event_s_usage_has_every_count_where_the_wire_leaves_zeros_out():
+    usage = msgspec.json.decode(b'{"total_tokens": 3, "input_token_details": {"text_tokens": 3}}', type=Usage)
+    mapping = as_mapping(usage)
+    assert mapping["total_tokens"] == 3
+    assert mapping["output_tokens"] == 0
+    assert mapping["input_token_details"]["text_tokens"] == 3
+    assert mapping["input_token_details"]["audio_tokens"] == 0
+    assert mapping["output_token_details"] is None
+    assert as_mapping(None) is None
