@@ -67,9 +67,8 @@ class ReplyGate:
         self._timeout_s = timeout_s
         self.vad_replies = vad_replies
         self._asks: dict[str, bool] = {}  # ask id -> the server has shown it in the conversation
-        self._params: dict[
-            str, ResponseParams
-        ] = {}  # of the asks whose reply is to differ: each has a create of its own
+        # of the asks whose reply is to differ: each has a create of its own
+        self._params: dict[str, ResponseParams] = {}
         self._carried: dict[str, set[str]] = {}  # turn id -> asks that wait for the outputs of its tools
         self._create: _Create | None = None
         self._active: _Active | None = None
