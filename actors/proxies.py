@@ -15,6 +15,7 @@ from pykka import messages
 from ..gateway.audio_input import Audio
 from ..gateway.images import Image
 from ..gateway.items import Detail
+from ..gateway.open_files import OpenFileLimit
 from ..gateway.wire_types import Item
 from ..supervision import Future, StableProxy, StableRef, TerminateChild, Tree, call
 from . import commands as cmd
@@ -317,8 +318,15 @@ class SessionProxy(StableProxy[Any]):
 class BrokerProxy(StableProxy[Any]):
     """A broker and the supervision tree it lives in. ``with`` stops the tree."""
 
-    def __init__(self, broker: StableRef[Any], root: pykka.ActorRef[Any], directory: Directory) -> None:
+    def __init__(
+        self,
+        broker: StableRef[Any],
+        root: pykka.ActorRef[Any],
+        directory: Directory,
+        open_files: OpenFileLimit | None = None,
+    ) -> None:
         super().__init__(actor_ref=broker)
+        self._open_files = open_files
         self._root = root
         self._directory = directory
 
@@ -354,6 +362,11 @@ class BrokerProxy(StableProxy[Any]):
         stopped = self._root.ask(messages._ActorStop(), block=False)
         cast("Future[Any]", stopped).add_done_callback(lambda _: done.set(None))
         return done
+
+    @property
+    def open_files(self) -> OpenFileLimit | None:
+        """How many files this process may have open, since the broker raised that: a session takes two. None: no such limit."""
+        return self._open_files
 
     def tree(self) -> Any:
         """Return the supervision tree as it is now; ``str()`` of it is for people."""

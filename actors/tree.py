@@ -10,10 +10,12 @@ Source: DESIGN section 2.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from ..gateway.config import Config
 from ..gateway.errors import ConfigError
+from ..gateway.open_files import OpenFileLimit, raise_open_file_limit
 from ..gateway.openai import OpenAIGateway
 from ..gateway.provider import Gateway
 from ..supervision import (
@@ -37,6 +39,13 @@ from .tool_box import runnable_tools
 from .tool_runner import ParallelToolRunner, ToolRunner
 
 START_TIMEOUT_S = 10.0
+FILES_PER_SESSION = 2
+"""A socket, and what wakes the session's thread."""
+FILES_FOR_OTHERS = 64
+"""What is left to the rest of the process when it is said how many sessions there can be."""
+MANY_SESSIONS = 1000
+
+_log = logging.getLogger("trunkline.actors")
 
 
 class Trunkline(Supervisor):
@@ -89,7 +98,7 @@ class Broker:
         tool_runner: ToolRunner | None = None,
         session_log: SessionLogs | None = None,
     ) -> BrokerProxy:
-        """Start a broker.
+        """Start a broker. It raises the process's limit of open files as far as the system allows, and logs what that is.
 
         Args:
             model: the provider's name of the model, such as ``"gpt-realtime-2"``.
@@ -113,6 +122,8 @@ class Broker:
         tools = runnable_tools(config.tools, approves=config.approve_tool is not None)
         recipe = BrokerRecipe(model, gateway or OpenAIGateway(), config, tool_runner or ParallelToolRunner())
         directory = Directory(session_log)
+        open_files = raise_open_file_limit()
+        _report(open_files)
         try:
             directory.processes.prepare(tools.values())
             root = Trunkline.start(_children(recipe, directory), directory=directory, name="trunkline")
@@ -120,7 +131,21 @@ class Broker:
             directory.processes.close()
             raise
         broker: StableRef[Any] = call(root, WhichChild("broker"), START_TIMEOUT_S).stable_ref
-        return BrokerProxy(broker, root, directory)
+        return BrokerProxy(broker, root, directory, open_files)
+
+
+def _report(open_files: OpenFileLimit | None) -> None:
+    """Say how many sessions there can be, before they are too many."""
+    if open_files is None or open_files.soft is None:
+        return
+    sessions = max(0, open_files.soft - FILES_FOR_OTHERS) // FILES_PER_SESSION
+    _log.info("open files: at most %d, enough for about %d sessions", open_files.soft, sessions)
+    if sessions < MANY_SESSIONS:
+        _log.warning(
+            "the system allows %d open files: raise `ulimit -Hn` for more than %d sessions",
+            open_files.soft,
+            sessions,
+        )
 
 
 def _check_parts(gateway: object, config: object, tool_runner: object, session_log: object) -> None:
