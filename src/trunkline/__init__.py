@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .actors.tool_runner import ParallelToolRunner, SerialToolRunner, ToolRunner
     from .actors.tree import Broker
     from .actors.usage import SessionUsage
+    from .gateway.azure import AzureOpenAIGateway
     from .gateway.config import Config
     from .gateway.errors import (
         ConfigError,
@@ -64,12 +65,18 @@ if TYPE_CHECKING:
         ConnectTimeout,
         GatewayError,
         HandshakeRefused,
+        InvalidAudio,
+        MissingExtra,
+        SendBufferFull,
         ServerError,
         Unreachable,
     )
+    from .gateway.open_files import OpenFileLimit
     from .gateway.openai import OpenAIGateway
+    from .gateway.response_options import ResponseOptions
     from .gateway.tool_descriptor import ToolDescriptor
     from .gateway.turn_detection import SemanticVad, ServerVad
+    from .gateway.wire_types import Item
 
 __version__ = "0.1.0"
 
@@ -81,6 +88,7 @@ __all__ = [
     "AssistantTranscriptDelta",
     "AssistantTurnCompleted",
     "AssistantTurnStarted",
+    "AzureOpenAIGateway",
     "Broker",
     "BrokerProxy",
     "CommandTimeout",
@@ -95,16 +103,22 @@ __all__ = [
     "HandshakeRefused",
     "HistoryItem",
     "Interrupted",
+    "InvalidAudio",
     "InvalidCommand",
+    "Item",
     "LineDown",
+    "MissingExtra",
     "OpenAIGateway",
+    "OpenFileLimit",
     "ParallelToolRunner",
     "RateLimited",
     "RawFrame",
     "RealtimeClose",
     "RealtimeEvent",
     "RealtimeFrame",
+    "ResponseOptions",
     "SemanticVad",
+    "SendBufferFull",
     "SerialToolRunner",
     "ServerError",
     "ServerVad",
@@ -218,6 +232,7 @@ if not TYPE_CHECKING:  # type checkers see the names above and no others
         ),
         "actors.tree": ("Broker",),
         "actors.usage": ("SessionUsage",),
+        "gateway.azure": ("AzureOpenAIGateway",),
         "gateway.config": ("Config",),
         "gateway.errors": (
             "ConfigError",
@@ -225,15 +240,21 @@ if not TYPE_CHECKING:  # type checkers see the names above and no others
             "ConnectTimeout",
             "GatewayError",
             "HandshakeRefused",
+            "InvalidAudio",
+            "MissingExtra",
+            "SendBufferFull",
             "ServerError",
             "Unreachable",
         ),
+        "gateway.open_files": ("OpenFileLimit",),
         "gateway.openai": ("OpenAIGateway",),
+        "gateway.response_options": ("ResponseOptions",),
         "gateway.tool_descriptor": ("ToolDescriptor",),
         "gateway.turn_detection": (
             "SemanticVad",
             "ServerVad",
         ),
+        "gateway.wire_types": ("Item",),
     }
     _HOMES = {name: home for home, names in _NAMES_BY_HOME.items() for name in names}
 

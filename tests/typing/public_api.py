@@ -12,6 +12,7 @@ from trunkline import (
     Config,
     Event,
     EventStream,
+    Item,
     OpenAIGateway,
     RawFrame,
     RealtimeClose,
@@ -22,6 +23,7 @@ from trunkline import (
     tool,
 )
 from trunkline.actors.events import Pcm16
+from trunkline.gateway.items import assistant_text
 from trunkline.supervision import Future, StableRef, Supervisor, Tree
 
 
@@ -51,6 +53,16 @@ def talking(session: SessionProxy, pcm: Pcm16) -> None:
     """A session's commands are futures."""
     assert_type(session.send_text("hi"), Future[str])
     assert_type(session.send_audio_frame(pcm), Future[None])
+    assert_type(session.send_audio_frame(pcm, 48_000, wait=True), Future[None])
+    session.send_audio_frame(pcm, wait=False)  # None: there is nothing to wait for
+    assert_type(session.send_audio(b"", 16_000), Future[None])
+    assert_type(session.send_image(b"", "what is it?", "low"), Future[str])
+    assert_type(session.send_system_text("be kind"), Future[str])
+    assert_type(session.create_item(assistant_text("as I said"), "root"), Future[str])
+    assert_type(session.delete_item("item_1"), Future[None])
+    assert_type(session.retrieve_item("item_1"), Future[Item])
+    assert_type(session.create_response(instructions="be brief", conversation="none"), Future[None])
+    assert_type(session.update(voice="cedar", tools=[add]), Future[None])
     assert_type(session.interrupt(), Future[None])
     assert_type(session.get_instructions(), Future[str | None])
     assert_type(session.close(), Future[None])

@@ -6,9 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from trunkline.simulator import decode_words, encode_words
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
@@ -34,12 +38,27 @@ EXPECTED = {
     ],
     "crash_restart.py": [r"resumed=True.*restarts=1", r"restarts: 1", r"Ada", r"Tokyo"],
     "demo.py": [r"Ottawa", r"at most 2 tools were at work", r"your name is Ada|Ada", r"threads left: none"],
+    "wav_voice.py": [
+        r"you: What's the capital of Canada\n",
+        r"answer\.wav: .* at 24000 Hz, it says: The capital of Canada is Ottawa\.",
+    ],
+    "push_to_talk.py": [
+        r"you: What's the capital of Canada\nassistant: The capital of Canada is Ottawa\.\n\(\d+ ms of speech\)",
+        r"nothing was said: commit_audio needs 100 ms",
+        r"you: What's the capital of Japan\nassistant: The capital of Japan is Tokyo",
+    ],
+    "interruption.py": [
+        r"turn 1 is completed\nthe user speaks\ninterrupted \(barge_in\): \d+ ms were heard",
+        r"turn 2 is completed",
+        r"assistant: one[\w ]* \[cut off here\]\nuser: What's the capital of Canada",
+        r"assistant: The capital of Canada is Ottawa",
+    ],
     "provider.py": [],
     "test_your_agent.py": [],  # run by tests/testing/test_what_users_copy.py, under pytest
 }
 
 
-def run(script: Path, **environment: str) -> str:
+def run(script: Path, *arguments: str, **environment: str) -> str:
     """Run a script as a user would, without a key; return what it printed."""
     inherited = {
         name: value
@@ -47,7 +66,7 @@ def run(script: Path, **environment: str) -> str:
         if name not in ("OPENAI_API_KEY", "PYTHONPATH", "TRUNKLINE_MODEL")
     }
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, "-W", "error", str(script), *arguments],
         cwd=script.parent.parent,
         env={**inherited, **environment},
         capture_output=True,
@@ -72,6 +91,22 @@ def test_the_example_runs_and_says_what_it_should(name: str) -> None:
         assert re.search(pattern, printed, re.DOTALL), (pattern, printed)
     if name == "demo.py":
         one_session_restarted(printed)
+
+
+def test_a_stereo_file_of_another_rate_is_understood_and_answered_by_a_file(tmp_path: Path) -> None:
+    question, answer = tmp_path / "question.wav", tmp_path / "answer.wav"
+    left = encode_words("What's the capital of Japan", 32_000)
+    with wave.open(str(question), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(32_000)
+        file.writeframes(np.stack([left, left], 1).tobytes())
+    printed = run(EXAMPLES / "wav_voice.py", str(question), str(answer), PYTHONPATH=str(ROOT / "src"))
+    assert "you: What's the capital of Japan" in printed
+    with wave.open(str(answer), "rb") as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
+        said = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert [heard.word for heard in decode_words(said)] == ["The", "capital", "of", "Japan", "is", "Tokyo."]
 
 
 def one_session_restarted(printed: str) -> None:
