@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             simulator, ca_file = _simulator(options, stack)
             _allow_many_files()
             simulator.start()
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, ImportError) as error:
             parser.exit(2, f"{parser.prog}: error: {_reason(error, options)}\n")
         sys.stdout.write(_greeting(simulator.url, options.api_key is not None, ca_file))
         sys.stdout.flush()

@@ -3,11 +3,17 @@
 Needs the extra ``trunkline[simulator]``. It is a program too: ``python -m trunkline.simulator --help``.
 """
 
-from .gateway.simulator import *  # noqa: F403
+import sys
+
+try:
+    from .gateway.simulator import *  # noqa: F403
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.stderr.write(f"python -m trunkline.simulator: error: {error}\n")
+    sys.exit(2)
 
 if __name__ == "__main__":
-    import sys
-
     from .gateway.simulator.command_line import main
 
     sys.exit(main())

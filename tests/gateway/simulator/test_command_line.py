@@ -17,6 +17,8 @@ from websockets.exceptions import ConnectionClosed
 from trunkline.gateway.simulator.command_line import main
 
 LIMIT_S = 30.0
+HERE = os.pathsep.join(filter(None, sys.path))
+"""The path of this process: the program is the one under test, not another one that is installed."""
 TLS = Path(__file__).parents[1] / "tls"
 
 
@@ -31,7 +33,7 @@ def start(cleanup, tmp_path):
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path,
-            env={**os.environ, **variables},
+            env={**os.environ, "PYTHONPATH": HERE, **variables},
         )
         cleanup.callback(process.communicate, timeout=LIMIT_S)
         cleanup.callback(process.kill)
@@ -225,3 +227,21 @@ def test_a_certificate_may_be_ones_own(serving, client_of):
     trusting = ssl.create_default_context(cafile=TLS / "localhost.pem")
     trusting.check_hostname = False
     client_of(url, ssl=trusting).expect("session.created")
+
+
+@pytest.mark.parametrize("missing", ["websockets", "trustme"])
+def test_without_the_extra_it_says_in_a_line_what_to_install(missing):
+    program = (
+        f"import runpy, sys; sys.modules[{missing!r}] = None; sys.argv[1:] = ['--port', '0', '--tls']\n"
+        "runpy.run_module('trunkline.simulator', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env={**os.environ, "PYTHONPATH": HERE},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'trunkline[simulator]'" in done.stderr
