@@ -1,4 +1,4 @@
-"""The core of the supervision suite, with threads that are switched as often as can be: in a process of its own."""
+"""The supervision suite, with threads that are switched as often as can be: in a process of its own."""
 
 import os
 import subprocess
@@ -23,29 +23,12 @@ def frantic():
     assert sys.getswitchinterval() < 1e-5
 """
 
-#: Whole files; not those that set the switch interval themselves, measure the suite's other tools or start processes.
-FILES = (
-    "test_supervisor",
-    "test_dynamic_supervisor",
-    "test_genserver",
-    "test_mailbox",
-    "test_selectable_mailbox",
-    "test_messaging",
-    "test_monitor",
-    "test_stable_ref",
-    "test_stable_proxy",
-    "test_supervised",
-    "test_tree",
-    "test_reports",
-)
-
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_the_core_of_the_suite_passes_when_threads_are_switched_all_the_time(tmp_path, pytestconfig):
+@pytest.mark.timeout(500)
+def test_the_whole_suite_passes_when_threads_are_switched_all_the_time(tmp_path, pytestconfig):
     (tmp_path / "frantic_switching.py").write_text(textwrap.dedent(PLUGIN))
     root = pytestconfig.rootpath
-    files = [str(root / "tests" / "supervision" / f"{name}.py") for name in FILES]
     command = [
         sys.executable,
         "-m",
@@ -60,12 +43,12 @@ def test_the_core_of_the_suite_passes_when_threads_are_switched_all_the_time(tmp
     # The path of this process: the tests may be running against the built wheel.
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     done = subprocess.run(
-        [*command, "-o", "pythonpath=", *files],
+        [*command, "-o", "pythonpath=", str(root / "tests" / "supervision")],
         cwd=root,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "STEPS": "1000"},  # of the model: it has had its time
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=480,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-5_000:] + done.stderr[-2_000:]
