@@ -33,6 +33,8 @@ class Reason(Enum):
     def __repr__(self) -> str:
         return self.name
 
+    __str__ = __repr__
+
 
 NORMAL = Reason.NORMAL
 """The actor ended by itself, or by `stop()`."""

@@ -806,7 +806,7 @@ GAPS = {
         ([False] * 3, False, True),
         False,
     ),
-    "18 an end cannot be watched": (an_end_can_be_watched, "TypeError", ["Reason.NORMAL"], False),
+    "18 an end cannot be watched": (an_end_can_be_watched, "TypeError", ["NORMAL"], False),
     "18 actors cannot be linked": (the_other_of_two_that_are_linked, "TypeError", "ends with it", False),
     "18 a reference dies with the incarnation": (the_reference_after_a_crash, "dead", "x", False),
     "18 a broadcast ends at the first dead one": (broadcast_with_a_dead_one, ["x"], ["x", "x"], False),

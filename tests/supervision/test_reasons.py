@@ -30,6 +30,10 @@ def test_a_reason_is_the_same_object_after_pickling(reason):
     assert pickle.loads(pickle.dumps(reason)) is reason
 
 
+def test_a_reason_is_its_name_wherever_it_is_shown():
+    assert f"{KILLED} {KILLED!r}" == "KILLED KILLED"
+
+
 def test_a_shutdown_with_a_term_survives_pickling():
     assert pickle.loads(pickle.dumps(Shutdown(("why", 3)))) == Shutdown(("why", 3))
 
