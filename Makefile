@@ -9,7 +9,7 @@ TESTS  ?= tests
 SECONDS ?= 180
 SEED   ?=
 
-.PHONY: help run test conformance interop fuzz check lint types wheel bench soak clean
+.PHONY: help run test conformance interop fuzz check lint types wheel bench soak docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -54,9 +54,10 @@ fuzz: $(VENV)/.dev ## whatever bytes come, the simulator lives: FUZZ times the e
 
 check: lint types test wheel ## what CI runs: lint, types, tests with coverage, tests against the wheel
 
-lint: $(VENV)/.dev ## ruff: lint and format
+lint: $(VENV)/.dev ## ruff: lint and format; the reference is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python docs/build_reference.py --check
 
 types: $(VENV)/.dev ## mypy and pyright, both strict
 	$(BIN)/mypy
@@ -78,6 +79,9 @@ bench: $(VENV)/.run ## the hot path against websocket-client's own, supervision 
 
 soak: $(VENV)/.run ## 100 sessions, a fault about every second, nothing lost or doubled (SECONDS=180, SEED= to repeat a run)
 	$(BIN)/python benchmarks/soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED),)
+
+docs: $(VENV)/.run ## write docs/reference/ anew, from the docstrings
+	$(BIN)/python docs/build_reference.py
 
 clean: ## remove everything that make created
 	rm -rf $(VENV) $(WHEEL) $(OTHERS) build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

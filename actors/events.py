@@ -307,6 +307,7 @@ Event: TypeAlias = (
     | RateLimited
     | Error
 )
+"""What a subscriber gets: one of the 23 kinds."""
 
 EVENT_CLASSES: tuple[type[SessionEvent], ...] = (
     SessionOpened,

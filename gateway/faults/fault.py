@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 Seam = Literal["simulator", "transport", "proxy"]
+"""Where a fault can act: in the simulator, around a transport, in a proxy."""
 
 ANYWHERE: Final[frozenset[Seam]] = frozenset({"simulator", "transport", "proxy"})
 ON_THE_WIRE: Final[frozenset[Seam]] = frozenset({"simulator", "proxy"})

@@ -165,6 +165,7 @@ class Incomplete:
 
 
 Step = Say | Speak | PlayAudio | CallTool | CallMcp | Fail | Incomplete | Pause | Hold
+"""What a brain answers with, one after another."""
 
 
 def _freeze(step: object, field: str) -> None:
