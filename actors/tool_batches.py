@@ -213,7 +213,11 @@ class ToolBatches:
         if self._policy == "submit_completed_only" or self._settle_dropped:
             return True, [*replaced, *effects, *self._admit()]
         if kept:
-            return True, [*effects, *self._narrow(batch, kept), *self._admit()]
+            for call in batch.calls:
+                if call not in kept:
+                    del self._calls[call.draft.call_id]
+            batch.calls = kept
+            return True, [*effects, *self._admit()]
         return False, [*effects, *self._forget(batch), *self._admit()]
 
     def drop_all(self, reason: str) -> Effects:
@@ -318,19 +322,6 @@ class ToolBatches:
         for call in batch.calls:
             self._calls[call.draft.call_id] = (batch, call)
         return batch
-
-    def _narrow(self, batch: _Batch, kept: list[_Call]) -> list[Effect]:
-        """Drop the other calls of a batch, in the log as well."""
-        for call in batch.calls:
-            if call not in kept:
-                del self._calls[call.draft.call_id]
-        batch.calls = kept
-        settled = [
-            Record(CallSettled(batch.turn_id, call.draft.call_id, call.outcome.output))
-            for call in kept
-            if call.outcome is not None
-        ]
-        return [_began(batch), *settled, Record(CallsInterrupted(batch.turn_id))]
 
     def _forget(self, batch: _Batch) -> list[Effect]:
         del self._batches[batch.turn_id]

@@ -23,7 +23,7 @@ from .cancel_token import CancelToken
 from .tool import Tool, as_tool
 from .tool_call import run_tool
 from .tool_context import ToolContext
-from .tool_wire import CallAnswer, Frames, RunCall, ToolOrigin, ToolReady
+from .tool_wire import CallAnswer, CallBegan, Frames, RunCall, ToolOrigin, ToolReady
 
 _MAIN = (
     "__trunkline_tool__"  # what the parent's program is called here: its `if __name__ == "__main__"` is false
@@ -56,6 +56,7 @@ def main(socket_fd: int, life_fd: int) -> None:
             call = frames.receive(RunCall)
         except EOFError:
             return
+        frames.send(CallBegan())
         frames.send(_answer(tool, call))
 
 

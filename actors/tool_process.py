@@ -17,7 +17,7 @@ import msgspec
 
 from .tool import FunctionTool
 from .tool_errors import ToolDefinitionError
-from .tool_wire import CallAnswer, Frames, RunCall, ToolOrigin, ToolReady
+from .tool_wire import CallAnswer, CallBegan, Frames, RunCall, ToolOrigin, ToolReady
 
 READY_TIMEOUT_S = 30.0  # a module may import a lot
 EXIT_GRACE_S = 1.0  # between the end of a child's socket and its own
@@ -32,11 +32,17 @@ _PROGRAM = (
 
 
 class ToolProcessEnded(Exception):
-    """The child is gone: killed, crashed or gone by itself. ``how`` says it: a signal's name, or an exit status."""
+    """The child is gone: killed, crashed or gone by itself.
 
-    def __init__(self, how: str) -> None:
+    Attributes:
+        how: a sentence with the signal's name or the exit status.
+        begun: whether it may have begun with the call.
+    """
+
+    def __init__(self, how: str, *, begun: bool = True) -> None:
         super().__init__(how)
         self.how = how
+        self.begun = begun
 
 
 def origin_of(tool: FunctionTool[..., Any]) -> ToolOrigin:
@@ -125,17 +131,16 @@ class ToolProcess:
         Raises:
             ToolProcessEnded: the child died of it, or was killed.
         """
+        begun = False
         try:
             self._frames.send(call)
+            self._frames.receive(CallBegan)
+            begun = True
             return self._frames.receive(CallAnswer)
         except (EOFError, OSError) as error:
-            raise ToolProcessEnded(self._end()) from error
+            raise ToolProcessEnded(self._end(), begun=begun) from error
         except msgspec.MsgspecError as error:
             raise ToolProcessEnded("its process wrote nonsense") from error
-
-    def is_alive(self) -> bool:
-        """Whether the child has not ended."""
-        return self._popen.poll() is None
 
     def kill(self) -> None:
         """End the child and what it started with SIGKILL; from any thread. Whoever waits for its answer hears of it."""

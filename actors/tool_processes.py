@@ -58,8 +58,10 @@ class ToolProcesses:
             ToolDefinitionError: a process cannot import its tool. The programmer's fault.
         """
         origins = dict.fromkeys(origin_of(tool) for tool in tools if is_isolated(tool))
-        processes = [self._start(origin) for origin in origins]
+        processes: list[ToolProcess] = []
         try:
+            for origin in origins:
+                processes.append(self._start(origin))
             for process in processes:
                 _get_ready(process)
         except BaseException:
@@ -76,27 +78,36 @@ class ToolProcesses:
         Returns:
             The outcome, whatever the process does.
         """
+        try:
+            try:
+                return self._run(origin_of(tool), raw_arguments, ctx)
+            except ToolProcessEnded as ended:
+                if ended.begun:
+                    raise
+                return self._run(
+                    origin_of(tool), raw_arguments, ctx
+                )  # a warm one, which had died while it waited
+        except (OSError, ToolProcessEnded, ToolDefinitionError) as error:
+            return _cancelled(ctx) if ctx.cancelled else _crashed(error, ctx)
+
+    def _run(self, origin: ToolOrigin, raw_arguments: str, ctx: ToolContext) -> ToolOutcome:
         if ctx.cancelled:
             return _cancelled(ctx)
         call = RunCall(ctx.call_id, ctx.name, ctx.session_id, ctx.turn_id, raw_arguments)
-        try:
-            process = self._take(origin_of(tool))
-        except (OSError, ToolDefinitionError) as error:
-            return ToolOutcome.failed(ctx.call_id, ctx.name, "crashed", detail=f"no process for it: {error}")
+        process = self._take(origin)
         lease = _Lease(process)
         take_back = ctx.token.on_cancel(lease.kill)
         try:
             process.get_ready()
-            outcome = _outcome(process.run(call), ctx)
-        except (ToolProcessEnded, ToolDefinitionError) as error:
+            return _outcome(process.run(call), ctx)
+        except BaseException:
             lease.kill()
-            outcome = _cancelled(ctx) if ctx.cancelled else _crashed(error, ctx)
+            raise
         finally:
             take_back()
             lease.release()
             if lease.killed or not self._keep(process):
                 self._discard(process)
-        return outcome
 
     def close(self) -> None:
         """Kill all processes; whoever waits for one hears of it, and none is started any more."""
@@ -117,11 +128,7 @@ class ToolProcesses:
     def _take(self, origin: ToolOrigin) -> ToolProcess:
         with self._lock:
             process = self._idle.pop(origin, None)
-        if process is not None:
-            if process.is_alive():
-                return process
-            self._discard(process)  # something killed it while it waited
-        return self._start(origin)
+        return self._start(origin) if process is None else process
 
     def _start(self, origin: ToolOrigin) -> ToolProcess:
         process = ToolProcess(origin)
@@ -176,7 +183,7 @@ def _outcome(answer: CallAnswer, ctx: ToolContext) -> ToolOutcome:
     return ToolOutcome.failed(ctx.call_id, ctx.name, code, answer.message, answer.detail)
 
 
-def _crashed(error: ToolProcessEnded | ToolDefinitionError, ctx: ToolContext) -> ToolOutcome:
+def _crashed(error: Exception, ctx: ToolContext) -> ToolOutcome:
     _log.warning(
         "the process of tool %s ended (%s)",
         ctx.name,

@@ -44,6 +44,10 @@ class RunCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
+class CallBegan(msgspec.Struct, frozen=True):
+    """The child has a call in hand: from here on it counts as run."""
+
+
 class CallAnswer(msgspec.Struct, frozen=True):
     """How a call ended. ``is_text``: the output is the result as it is, no JSON. ``code``: why it failed, if it did."""
 

@@ -95,7 +95,9 @@ class ToolWorker(GenServer):
             self._server_label,
         )
         refusal = self._approver.refusal(question, context.token)
-        if refusal is not None and not context.cancelled:
+        if context.cancelled:
+            return None  # to run it is to find that out
+        if refusal is not None:
             return ToolOutcome.failed(context.call_id, context.name, "denied", detail=refusal)
         cast(self._session, ToolApproved(context.call_id))
         return None

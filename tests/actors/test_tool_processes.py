@@ -225,7 +225,9 @@ def test_a_warm_process_that_died_meanwhile_is_replaced(run, killable):
     pid = run(killable.own_pid).result
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: has_ended(pid), "its end")
-    assert run(killable.own_pid).result != pid
+    outcome = run(killable.own_pid)
+    assert outcome.ok
+    assert outcome.result != pid
 
 
 def test_closing_kills_those_at_work_and_starts_no_more(processes, killable, tmp_path):
