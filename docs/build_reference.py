@@ -99,9 +99,9 @@ def find(module: str, name: str) -> Found:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt | None, ast.stmt]]:
-    """Each statement of a module with the one that follows it, those under `if TYPE_CHECKING` among them."""
+    """Each statement of a module with the one that follows it; those of an `if` or a `try` among them."""
     for one, following in zip(body, [*body[1:], None], strict=True):
-        if isinstance(one, ast.If) and "TYPE_CHECKING" in ast.unparse(one.test):
+        if isinstance(one, ast.If | ast.Try):
             yield from _statements(one.body)
         yield following, one
 
