@@ -31,6 +31,7 @@ __all__ = [
     "Seam",
     "require_path",
     "require_seconds",
+    "require_text",
     "require_whole",
 ]
 
@@ -150,6 +151,20 @@ def require_seconds(field: str, value: object, allowed: str, *, or_none_at_all: 
     """
     if not is_number(value) or value < 0 or (value == 0 and not or_none_at_all):  # type: ignore[operator] # a number
         raise ImpossibleFault(field, value, allowed)
+
+
+def require_text(field: str, value: object, *, most_bytes: int) -> None:
+    """Refuse what is no text, or too much of it.
+
+    Raises:
+        ImpossibleFault: it names the argument.
+    """
+    try:
+        fits = isinstance(value, str) and len(value.encode()) <= most_bytes
+    except UnicodeEncodeError:
+        fits = False  # a lone surrogate
+    if not fits:
+        raise ImpossibleFault(field, value, f"at most {most_bytes} bytes of UTF-8")
 
 
 def require_path(name: object) -> None:

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from .errors import ImpossibleFault
-from .fault import BOTH, ON_THE_WIRE, SENT, Fault, Seam, require_path, require_seconds, require_whole
+from .fault import (
+    BOTH,
+    ON_THE_WIRE,
+    SENT,
+    Fault,
+    Seam,
+    require_path,
+    require_seconds,
+    require_text,
+    require_whole,
+)
 from .schedule import Direction
 
 _STATUSES: Final = (401, 403, 404, 429, 500, 503)
@@ -143,8 +153,7 @@ class Close(Fault):
 
     def __post_init__(self) -> None:
         require_whole("code", self.code, 0, 65535)
-        if not _fits_in_a_close(self.reason):
-            raise ImpossibleFault("reason", self.reason, "at most 123 bytes of UTF-8")
+        require_text("reason", self.reason, most_bytes=123)
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,13 +365,6 @@ class RateLimit(Fault):
 
     event_type: ClassVar[str | None] = "response.done"
     needs_frame: ClassVar[bool] = True
-
-
-def _fits_in_a_close(reason: object) -> bool:
-    try:
-        return isinstance(reason, str) and len(reason.encode()) <= 123
-    except UnicodeEncodeError:
-        return False  # a lone surrogate
 
 
 FAULTS: Final[tuple[type[Fault], ...]] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+from collections.abc import Collection
 
 
 def check_host(host: str, allow_remote: bool, api_key: str | None) -> None:
@@ -18,6 +19,26 @@ def check_host(host: str, allow_remote: bool, api_key: str | None) -> None:
         raise ValueError(
             f"host {host!r} is not loopback: serving others needs allow_remote=True and an api_key"
         )
+
+
+def check_port(port: object) -> None:
+    """Raise unless it is a port, or 0.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
+        raise ValueError(f"port={port!r}: it has to be a number from 0 to 65535")
+
+
+def check_models(models: object) -> None:
+    """Raise unless it is a collection of names, or None.
+
+    Raises:
+        ValueError: It is a single name, or none at all.
+    """
+    if models is not None and (isinstance(models, str) or not isinstance(models, Collection)):
+        raise ValueError(f"models={models!r}: it has to be a list of names, or None to serve any")
 
 
 def check_brain(brain: object) -> None:

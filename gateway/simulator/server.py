@@ -20,7 +20,7 @@ from websockets.http11 import Request, Response
 from ..faults import FaultPlan, HttpStatus
 from ..faults.plan import check_plan
 from .admission import Admitted, Refusal, admit, is_realtime_path
-from .arguments import check_at_least_0, check_brain, check_host, check_more_than_0
+from .arguments import check_at_least_0, check_brain, check_host, check_models, check_more_than_0, check_port
 from .brains import Brain
 from .connection import Connection
 from .ids import Ids
@@ -112,6 +112,8 @@ class Simulator:
         brain = brain if brain is not None else RuleBrain()
         check_brain(brain)
         check_host(host, allow_remote, api_key)
+        check_port(port)
+        check_models(models)
         check_at_least_0(
             retry_after_s=retry_after_s,
             delta_interval_s=delta_interval_s,

@@ -133,6 +133,10 @@ def test_serving_others_needs_a_flag_and_a_key(options):
         ("session_max_age_s", float("inf")),
         ("transcription_delay_s", "soon"),
         ("api_key", ""),
+        ("port", 65536),
+        ("port", "8080"),
+        ("models", "gpt-realtime-2"),
+        ("models", 2),
     ],
 )
 def test_an_argument_that_cannot_be_meant_is_refused_by_its_name(name, value):
