@@ -136,6 +136,11 @@ def test_the_commands_of_the_readme_are_make_targets(root, readme):
     assert named <= targets
 
 
+def test_every_example_is_named(root, readme):
+    examples = {f"examples/{path.name}" for path in (root / "examples").glob("*.py")} - {"examples/provider.py"}
+    assert [one for one in sorted(examples) if f"({one})" not in readme] == []
+
+
 def test_blocks_are_found_by_language():
     text = "a\n```python\nx = 1\n```\n\n```sh\nls\n```\n```python\ny = 2\n```\n"
     assert blocks(text, "python") == ["x = 1\n", "y = 2\n"]
