@@ -105,12 +105,12 @@ class Turns:
         return turn
 
     def known(self, response_id: str) -> bool:
-        """Whether this response is in the making or just finished."""
-        return response_id in self._all or response_id in self._finished
+        """Whether this response is in the making or just finished. One without an id is nobody's, and dealt with."""
+        return not response_id or response_id in self._all or response_id in self._finished
 
     def finished(self, response_id: str) -> bool:
-        """Whether this response is over."""
-        return response_id in self._finished
+        """Whether this response is over; see `known` for one without an id."""
+        return not response_id or response_id in self._finished
 
     def finish(self, response: Response) -> tuple[Turn, Effects]:
         """A response is over: forget it and return its turn, completed by what ``response.done`` lists, and effects.
