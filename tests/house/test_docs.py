@@ -102,6 +102,13 @@ def test_the_modules_that_a_page_names_exist(page):
     ] == []
 
 
+def test_every_decision_is_in_the_index_once_and_in_order():
+    folder = ROOT / "docs" / "decisions"
+    records = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text()) == records
+    assert [name[:4] for name in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+
+
 @pytest.fixture
 def differences_from_otp():
     """The section of the page on supervision."""

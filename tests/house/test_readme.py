@@ -137,7 +137,9 @@ def test_the_commands_of_the_readme_are_make_targets(root, readme):
 
 
 def test_every_example_is_named(root, readme):
-    examples = {f"examples/{path.name}" for path in (root / "examples").glob("*.py")} - {"examples/provider.py"}
+    examples = {f"examples/{path.name}" for path in (root / "examples").glob("*.py")} - {
+        "examples/provider.py"
+    }
     assert [one for one in sorted(examples) if f"({one})" not in readme] == []
 
 
