@@ -113,6 +113,11 @@ class CommandDesk:
             wire.InputAudioBufferCommitted: self._audio.committed,
         }
 
+    @property
+    def waits(self) -> bool:
+        """Whether the provider owes an answer."""
+        return self._updates.busy or self._items.busy
+
     def line_up(self) -> Effects:
         """There is a line, and the conversation is on it: ask what waits for the provider."""
         self._up, self._held = True, 0

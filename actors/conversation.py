@@ -20,7 +20,6 @@ from ..gateway.client_events import (
 )
 from ..gateway.config import Config
 from ..gateway.items import assistant_text
-from ..gateway.session_update import format_name
 from ..gateway.wire_types import Item, Response, SessionInfo
 from .effects import NOTHING, Effect, Effects, Send
 from .events import (
@@ -40,7 +39,7 @@ from .playback import Heard, Playback
 from .rate_limits import rate_limits_updated
 from .replay import OWN_ASK, Replay
 from .reply_gate import ReplyGate
-from .response_facts import failure_of, format_of, metadata_of, status_of
+from .response_facts import failure_of, format_of, metadata_of, output_format_of, status_of
 from .side_responses import SideResponses, is_side
 from .taking_back import take_back
 from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
@@ -116,6 +115,14 @@ class Conversation:
         """Return what it cost so far."""
         return self._ledger.usage.read()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being said, asked or done: the moment to move to another line."""
+        hears = self._config.transcription is not None and self._ledger.hears
+        return not hears and all(
+            p.idle for p in (self._turns, self._gate, self._side, self._tools, self._mcp)
+        )
+
     # -- the line
 
     def resume(self, batches: Mapping[str, OpenBatch], at_work: Collection[str]) -> Effects:
@@ -125,8 +132,7 @@ class Conversation:
     def line_up(self, line: int) -> Effects:
         """The session is configured on a new line: say what was said before, then ask if somebody waits."""
         self._line = line
-        told = self._replay.tell()
-        return [*told, *self._gate.line_up(self._replay.wants_no_reply), *self._side.line_up()]
+        return [*self._replay.tell(), *self._gate.line_up(self._replay.wants_no_reply), *self._side.line_up()]
 
     def line_down(self) -> Effects:
         """The line is lost: turns in the making end here; tools go on, their outputs wait."""
@@ -146,14 +152,12 @@ class Conversation:
         # The answer will be given anew: what there is of this one would count for the whole.
         forgotten = [effect for one in turn.items for effect in self._ledger.forget(one)]
         failed = fail_all(turn_id, turn.calls.values(), "incomplete", "the line was lost")
-        cut = self._turns.interrupt(turn, "error")
-        return [*forgotten, *failed, cut, AssistantTurnCompleted(turn_id, "failed")]
+        told = [self._turns.interrupt(turn, "error"), AssistantTurnCompleted(turn_id, "failed")]
+        return [*forgotten, *failed, *told]
 
     def confirmed(self, session: SessionInfo) -> None:
         """The provider says what the session is like: it may speak in another format than it was asked to."""
-        output = session.audio.output if session.audio is not None else None
-        confirmed = format_name(output.format) if output is not None else None
-        self._turns.audio_format = confirmed or self._config.output_audio_format
+        self._turns.audio_format = output_format_of(session) or self._config.output_audio_format
 
     def reconfigured(self, config: Config) -> None:
         """The session's configuration was changed."""
@@ -346,20 +350,18 @@ class Conversation:
             self._unseen.discard(event.item.id)
             self._gate.arrived(event.item.id)
         self._mcp.listing(event.item)
-        if self._replay.told(event.item.id):
-            return NOTHING
-        return self._ledger.placed(event.item, event.previous_item_id)
+        told = self._replay.told(event.item.id)
+        return NOTHING if told else self._ledger.placed(event.item, event.previous_item_id)
 
     def _item_done(self, event: wire.ConversationItemDone, _now: float) -> Effects:
         if event.item.id:
             self._gate.arrived(event.item.id)
-        if self._replay.told(event.item.id):
-            return NOTHING
-        return self._ledger.done(event.item, event.previous_item_id)
+        told = self._replay.told(event.item.id)
+        return NOTHING if told else self._ledger.done(event.item, event.previous_item_id)
 
     def _item_deleted(self, event: wire.ConversationItemDeleted, _now: float) -> Effects:
-        expected = self._replay.expects_deletion(event.item_id)
-        return NOTHING if expected else self._ledger.deleted(event.item_id)
+        ours = self._replay.expects_deletion(event.item_id)
+        return NOTHING if ours else self._ledger.deleted(event.item_id)
 
     def _speech_started(self, event: wire.InputAudioBufferSpeechStarted, now: float) -> Effects:
         self._tools.user_spoke()

@@ -47,7 +47,12 @@ class SendToNext:
 
 @dataclass(frozen=True, slots=True)
 class SwitchLine:
-    """The line that waits serves from now on; the one that served is closed with 1000 when it has sent what it has."""
+    """The line that waits serves from now on; what is sent goes there."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveLine:
+    """The line that served before is closed with 1000 when it has sent what it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,7 @@ Effect: TypeAlias = (
     | SendAppend
     | SendToNext
     | SwitchLine
+    | LeaveLine
     | AudioEpoch
     | Record
     | Resolve

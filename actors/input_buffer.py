@@ -41,6 +41,11 @@ class InputBuffer:
         self._epoch = self._new_id("epoch")
         return [AudioEpoch(self._epoch)]
 
+    @property
+    def uncommitted(self) -> bool:
+        """Whether something was appended of which no message was made yet."""
+        return self._buffered_bytes > 0
+
     def line_up(self) -> None:
         """The session is configured on a new line; its buffer is empty."""
         self._up, self._buffered_bytes = True, 0

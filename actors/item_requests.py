@@ -50,6 +50,11 @@ class ItemRequests:
         timer = StartTimer(("item", event_id), CALL_TIMEOUT_S)
         return [self._send(event_id), timer] if self._up else [timer]
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request waits for its answer."""
+        return bool(self._open)
+
     def line_up(self) -> Effects:
         """There is a line, and the conversation is on it."""
         self._up = True

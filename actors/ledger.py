@@ -44,6 +44,7 @@ class Ledger:
         self.history = history
         self.usage = usage
         self._partial: dict[tuple[str, int], str] = {}
+        self._untold: set[str] = set()  # items of the user's that were spoken, and are not transcribed yet
 
     def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
         """Return who handles which server event; what is said of an item's arrival is handled by ``placed`` and ``done``."""
@@ -54,6 +55,11 @@ class Ledger:
             wire.ConversationItemInputAudioTranscriptionCompleted: self._transcribed,
             wire.ConversationItemInputAudioTranscriptionFailed: self._transcription_failed,
         }
+
+    @property
+    def hears(self) -> bool:
+        """Whether something that the user said is still being transcribed; if transcripts were asked for."""
+        return bool(self._untold or self._partial)
 
     # -- what we do
 
@@ -82,6 +88,8 @@ class Ledger:
             return []
         known = history.get(item_id)
         if known is None:
+            if item.role == "user" and any(part.type == "input_audio" for part in item.content):
+                self._untold.add(item_id)
             if item.status == "in_progress" or (item.role == "assistant" and not item.content):
                 return []
             return self.record(item, previous_item_id)
@@ -145,6 +153,7 @@ class Ledger:
         self, event: wire.ConversationItemInputAudioTranscriptionCompleted, _now: float
     ) -> Effects:
         self._partial.pop((event.item_id, event.content_index), None)
+        self._untold.discard(event.item_id)
         effects = self._note(Transcribed(event.item_id, event.content_index, event.transcript))
         if event.usage is not None:
             effects += self._note(TranscriptionUsed(event.usage))
@@ -154,6 +163,7 @@ class Ledger:
         self, event: wire.ConversationItemInputAudioTranscriptionFailed, _now: float
     ) -> Effects:
         error = event.error.message or event.error.code or "the transcription failed"
+        self._untold.discard(event.item_id)
         said = self._partial.pop((event.item_id, event.content_index), "")
         # What was made out of it so far is better than nothing, for the history and for a replay.
         effects = self._note(Transcribed(event.item_id, event.content_index, said)) if said else []
@@ -171,6 +181,7 @@ class Ledger:
             for effect in self._note(Transcribed(item_id, index, said))
         ]
         self._partial.clear()
+        self._untold.clear()
         return [*entries, *closed]
 
     def _note(self, entry: Entry) -> list[Effect]:

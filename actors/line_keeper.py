@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..gateway import codes
 from ..gateway import server_events as wire
+from ..gateway.client_events import ClientEvent, SessionUpdate
 from ..gateway.config import Config
 from ..gateway.errors import (
     ConnectError,
@@ -30,14 +31,17 @@ from .effects import (
     Effect,
     Effects,
     Finish,
+    LeaveLine,
     Record,
     Resolve,
     Send,
     StartTimer,
     StopTimer,
+    SwitchLine,
 )
 from .events import Error, SessionOpened, SessionUpdated
 from .line_state import OPEN_TIMER, LineState, Phase
+from .rollover import Rollover
 from .session_log import SessionConfirmed
 
 _NO_PROGRESS = (wire.Error, wire.SessionCreated, wire.SessionUpdated)
@@ -53,12 +57,14 @@ class Riders:
     Attributes:
         config: returns the effective configuration, which a new line is greeted with.
         up: the session is configured on the line of this number.
+        moves: it leaves its line for the one of this number. Returns what ends with the old line, and what follows on the new one.
         down: the line that was up is lost; it may come back.
         over: the session ends.
     """
 
     config: Callable[[], Config]
     up: Callable[[int], Effects]
+    moves: Callable[[int], tuple[Effects, Effects]]
     down: Callable[[], Effects]
     over: Callable[[], Effects]
 
@@ -73,6 +79,10 @@ class LineKeeper:
         new_id: makes a unique id from a prefix.
         confirmed: the provider has confirmed the session once, to an earlier incarnation.
         restarts: how often the session's actor was restarted.
+        epoch_s: what to add to the session's clock to get Unix time.
+
+    Attributes:
+        rollover: the line that is to follow, while there is one.
     """
 
     def __init__(
@@ -84,6 +94,7 @@ class LineKeeper:
         *,
         confirmed: bool,
         restarts: int,
+        epoch_s: float = 0.0,
     ) -> None:
         self._session_id = session_id
         self._riders = riders
@@ -92,7 +103,17 @@ class LineKeeper:
         self._confirmed = confirmed
         self._restarts = restarts
         self._may_retry = confirmed and restarts > 0
-        self._lines = LineState(riders.config().connect_timeout_s)
+        config = riders.config()
+        self._lines = LineState(config.connect_timeout_s)
+        self.rollover = Rollover(
+            config.rollover_margin_s,
+            config.session_max_age_s,
+            config.connect_timeout_s,
+            epoch_s,
+            self._greet_next,
+            self._lines.take_number,
+        )
+        self._next_config = config
         self._created: SessionInfo | None = None
         self._greeting_id = ""
         self._refusal: ErrorDetail | None = None
@@ -122,16 +143,19 @@ class LineKeeper:
 
     def connected(self, attempt: int, _now: float) -> tuple[bool, Effects]:
         """A line is open. Returns whether it is taken (else it came too late and must be closed), and effects."""
+        if attempt == self.rollover.attempt:
+            return self.rollover.connected(attempt)
         if attempt != self._lines.number or self._lines.phase is not Phase.CONNECTING:
             return False, NOTHING
         self._lines.phase = Phase.GREETING
         self._created = self._refusal = None
         self._greeting_id = self._new_id("event")
-        greeting = identified(self._dialect.session_update(self._riders.config()), self._greeting_id)
-        return True, [Send(greeting)]
+        return True, [Send(self._update(self._riders.config(), self._greeting_id))]
 
     def connect_failed(self, attempt: int, error: Exception, now: float) -> Effects:
         """The ConnectWorker came back without a line."""
+        if attempt == self.rollover.attempt:
+            return self.rollover.connect_failed(error)
         if attempt != self._lines.number or self._lines.phase is not Phase.CONNECTING:
             return NOTHING
         return self._lost(error, now)
@@ -145,19 +169,60 @@ class LineKeeper:
             return self._lost(error, now)
         return self._lost(_refused(refusal, error.close_code), now)
 
-    def receive_next(self, _event: ServerEvent, _now: float) -> Effects:
-        """The server said something on the line that is to follow the one that serves."""
-        return NOTHING
+    # -- the line that is to follow
 
-    def next_lost(self, _error: LineClosed, _now: float) -> Effects:
+    def receive_next(self, event: ServerEvent, _now: float) -> Effects:
+        """The server said something on the line that is to follow the one that serves."""
+        return self.rollover.receive(event)
+
+    def next_lost(self, error: LineClosed, _now: float) -> Effects:
         """The line that was to follow ended first."""
-        return NOTHING
+        return self.rollover.lost(error)
+
+    def move(self, now: float) -> Effects:
+        """Leave the line for the one that follows it."""
+        attempt, created = self.rollover.attempt, self.rollover.created
+        if not self.up or attempt is None or created is None:
+            return NOTHING
+        self._lines.number = attempt
+        self._refusal = None
+        ended, begins = self._riders.moves(attempt)
+        config = self._riders.config()
+        opened = SessionOpened(self._session_id, created.id or None, created.model, created.expires_at)
+        told = SessionUpdated(config.instructions, rolled_over=True, restarts=self._restarts)
+        again = [] if config == self._next_config else [Send(self._update(config, self._new_id("event")))]
+        return [
+            *ended,
+            SwitchLine(),
+            *self.rollover.born(created, now),
+            opened,
+            told,
+            *again,
+            *begins,
+            LeaveLine(),
+        ]
+
+    def _greet_next(self) -> ClientEvent:
+        self._next_config = self._riders.config()
+        return self._update(self._next_config, self._new_id("event"))
+
+    def _update(self, config: Config, event_id: str) -> SessionUpdate:
+        return identified(self._dialect.session_update(config), event_id)
+
+    # -- time
 
     def timer(self, key: Hashable, now: float) -> Effects:
         """One of the line's timers is due; any other is none of its business."""
         match key:
             case "retry":
                 return self._lines.open(now) if self._lines.phase is Phase.WAITING else NOTHING
+            case "rollover":
+                return self.rollover.due() if self.up else NOTHING
+            case "rollover_limit":
+                self.rollover.overdue = True
+                return NOTHING
+            case "rollover_open":
+                return self.rollover.timed_out()
             case "open":
                 return self._open_timed_out(now)
             case "refused":
@@ -185,6 +250,7 @@ class LineKeeper:
         effects: list[Effect] = [StopTimer(OPEN_TIMER), Record(SessionConfirmed(instructions)), opened, told]
         waiting = [Resolve(token, True) for token in self._waiting_for_open]
         self._waiting_for_open.clear()
+        effects += self.rollover.born(created, now)
         return [*effects, *self._riders.up(self._lines.number), *waiting]
 
     def refused(self, detail: ErrorDetail, now: float) -> Effects:
@@ -226,6 +292,7 @@ class LineKeeper:
             StopTimer(OPEN_TIMER),
             StopTimer(REFUSED_TIMER),
             DropLine(self._lines.number),
+            *self.rollover.ended(),
         ]
         self._refusal = None
         self._lines.phase = Phase.WAITING

@@ -38,7 +38,8 @@ class LineState:
     """Counts lines and attempts.
 
     Attributes:
-        number: counts attempts of this incarnation; what belongs to an older one is out of date.
+        number: the attempt that the line of now came from, or is to come from; what belongs to an older one is out of date.
+        last: the number of the last attempt of this incarnation.
         failures: attempts in a row that led to no conversation.
         outage_s: how long there was no line since the conversation last went on, this outage left out.
     """
@@ -47,15 +48,21 @@ class LineState:
     phase: Phase = Phase.IDLE
     number: int = 0
     failures: int = 0
+    last: int = 0
     down_since: float | None = None
     outage_s: float = 0.0
 
     def open(self, now: float) -> Effects:
         """Try to open a line."""
-        self.number += 1
+        self.number = self.take_number()
         self.phase = Phase.CONNECTING
         self._note_outage(now)
         return [OpenLine(self.number, self.timeout_s), StartTimer(OPEN_TIMER, self.timeout_s)]
+
+    def take_number(self) -> int:
+        """Return a number for another attempt."""
+        self.last += 1
+        return self.last
 
     def is_up(self, now: float) -> None:
         """The line serves, but that anything comes of it is still to be seen."""

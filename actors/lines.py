@@ -64,7 +64,7 @@ class Lines:
         self._try(line, line.service)
 
     def switch(self) -> list[Effect]:
-        """The next line serves from now on; the old one leaves when it has sent what it has. Returns what it could not take."""
+        """The next line serves from now on. Returns the answers to what the old one could not take."""
         old, self._serving, self._next = self._serving, self._next, None
         self._lost, self._next_lost = self._next_lost, None
         if old is None:
@@ -76,8 +76,12 @@ class Lines:
             old.drop()
         else:
             self._leaving.append(old)
-            self._let_go(old)
         return [*answers, *self._uplink.clear()]
+
+    def leave(self) -> None:
+        """Close the line that served before, as soon as it has sent what it has."""
+        for line in list(self._leaving):
+            self._let_go(line)
 
     def drop(self, attempt: int) -> list[Effect]:
         """Let a line go at once, whichever it is. Returns the answers to what it did not take."""

@@ -63,6 +63,11 @@ class McpCalls:
         self._asked: dict[str, _Call] = {}  # requests, by their id
         self._labels: dict[str, str] = {}  # of servers that are asked for their tools, by item id
 
+    @property
+    def idle(self) -> bool:
+        """Whether no request for an approval is open."""
+        return not self._asked
+
     def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
         """Return who handles which server event; output items come by ``item_added`` and ``item_done``."""
         return {

@@ -40,9 +40,14 @@ def new_id(prefix: str) -> str:
 
 
 def build_core(
-    recipe: SessionRecipe, memory: Memory, restarts: int, new_id: Callable[[str], str] = new_id
+    recipe: SessionRecipe,
+    memory: Memory,
+    restarts: int,
+    new_id: Callable[[str], str] = new_id,
+    *,
+    epoch_s: float = 0.0,
 ) -> SessionCore:
-    """Put a session's pure parts together."""
+    """Put a session's pure parts together. ``epoch_s``: what to add to the session's clock to get Unix time."""
     config = remembered(recipe.config, memory.instructions, memory.settings)
     aside = {ask_id: params for ask_id, params in memory.params.items() if is_side(params)}
     side = SideResponses(new_id, config.response_timeout_s)
@@ -69,4 +74,5 @@ def build_core(
         toolbox,
         memory=memory,
         restarts=restarts,
+        epoch_s=epoch_s,
     )

@@ -259,6 +259,14 @@ class ReplyGate:
         self._reply_due = self.vad_replies
         return self.proceed()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for a reply and the user is silent."""
+        busy = (
+            self._create or self._active or self._asks or self._carried or self._speaking or self._reply_due
+        )
+        return not busy
+
     # -- the line
 
     def line_up(self, wants_no_reply: Callable[[str], bool]) -> Effects:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from ..gateway import codes
 from ..gateway.session_update import format_name
-from ..gateway.wire_types import Response
+from ..gateway.wire_types import Response, SessionInfo
 from .effects import Effect
 from .events import Error, RateLimited, TurnStatus
 from .reply_gate import CREATE_ID
@@ -30,6 +30,12 @@ def failure_of(response: Response) -> list[Effect]:
     recoverable = codes.is_recoverable_error(code, error.type if error else None)
     limited = [RateLimited(0.0)] if codes.is_rate_limit_error(code) else []
     return [Error(code, message, recoverable=recoverable), *limited]
+
+
+def output_format_of(session: SessionInfo) -> str | None:
+    """Return the name of the format that the provider speaks in, if it says so."""
+    output = session.audio.output if session.audio is not None else None
+    return format_name(output.format) if output is not None else None
 
 
 def metadata_of(response: Response) -> Mapping[str, Any] | None:

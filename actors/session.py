@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -38,6 +39,7 @@ from .effects import (
     DropLine,
     Effect,
     Finish,
+    LeaveLine,
     OpenLine,
     Reconfigure,
     Record,
@@ -113,7 +115,9 @@ class SessionActor(GenServer):
             entry.processes,
         )
         self._began = True
-        self._core = build_core(self._recipe, recall(entry.log.read()), restarts)
+        self._core = build_core(
+            self._recipe, recall(entry.log.read()), restarts, epoch_s=time.time() - self._now()
+        )
         self._receive = self._core.receive
         mailbox = cast(SelectableMailbox, self._mailbox)
         lines = self._lines = Lines(
@@ -137,6 +141,7 @@ class SessionActor(GenServer):
             DropLine: self._drop_line,
             SendToNext: lambda effect: lines.send_to_next(effect.event),
             SwitchLine: lambda _: self._answer(lines.switch()),
+            LeaveLine: lambda _: lines.leave(),
             StartTool: crew.start_tool,
             AskApproval: crew.ask_approval,
             StopTool: crew.stop_tool,

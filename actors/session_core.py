@@ -44,6 +44,7 @@ class SessionCore:
         toolbox: what can be run.
         memory: what the log of an earlier incarnation amounts to.
         restarts: how often the session's actor was restarted.
+        epoch_s: what to add to the session's clock to get Unix time.
     """
 
     def __init__(
@@ -57,16 +58,26 @@ class SessionCore:
         *,
         memory: Memory,
         restarts: int = 0,
+        epoch_s: float = 0.0,
     ) -> None:
         self._conversation = conversation
         self._toolbox = toolbox
         self._restarts = restarts
         self._open_batches = memory.batches
         self._updates = ConfigUpdates(config, dialect, new_id, self._follow)
-        riders = Riders(lambda: self._updates.config, self._line_up, self._line_down, self._over)
-        self._keeper = LineKeeper(
-            session_id, riders, dialect, new_id, confirmed=memory.confirmed, restarts=restarts
+        riders = Riders(
+            lambda: self._updates.config, self._line_up, self._line_moves, self._line_down, self._over
         )
+        self._keeper = LineKeeper(
+            session_id,
+            riders,
+            dialect,
+            new_id,
+            confirmed=memory.confirmed,
+            restarts=restarts,
+            epoch_s=epoch_s,
+        )
+        self._successor = self._keeper.rollover  # it is asked on the hot path
         self._line_state = self._keeper.lines
         self._audio = InputBuffer(48 if config.input_audio_format == "pcm16" else 8, new_id)
         self._desk = CommandDesk(conversation, self._updates, self._audio, toolbox, new_id)
@@ -102,7 +113,7 @@ class SessionCore:
         effects = handler(event, now)
         if effects and self._line_state.failures:  # nearly never, and a call less for each delta
             self._keeper.progress(event)
-        return effects
+        return self._then_move(effects, now) if self._successor.ready else effects
 
     def garbled(self, error: ProtocolError, _now: float) -> Effects:
         """The server sent a frame that is no event; the next one is handled normally."""
@@ -122,7 +133,7 @@ class SessionCore:
 
     def receive_next(self, event: ServerEvent, now: float) -> Effects:
         """The server said something on the line that is to follow the one that serves."""
-        return self._keeper.receive_next(event, now)
+        return self._then_move(self._keeper.receive_next(event, now), now)
 
     def next_line_lost(self, error: LineClosed, now: float) -> Effects:
         """The line that was to follow ended first."""
@@ -130,6 +141,9 @@ class SessionCore:
 
     def timer(self, key: Hashable, now: float) -> Effects:
         """A timer is due."""
+        return self._then_move(self._timed_out(key, now), now)
+
+    def _timed_out(self, key: Hashable, now: float) -> Effects:
         match key:
             case "reply":
                 return self._conversation.reply_timed_out()
@@ -146,9 +160,9 @@ class SessionCore:
         """The line did not take this much of the audio."""
         self._audio.refused(n_bytes)
 
-    def tool_finished(self, outcome: ToolOutcome, _now: float) -> Effects:
+    def tool_finished(self, outcome: ToolOutcome, now: float) -> Effects:
         """A ToolWorker delivered, or died."""
-        return self._conversation.tool_finished(outcome)
+        return self._then_move(self._conversation.tool_finished(outcome), now)
 
     def tool_approved(self, call_id: str) -> Effects:
         """A tool that needs approval got it."""
@@ -158,13 +172,31 @@ class SessionCore:
         """Somebody wants something; ``token`` is where the answer goes, if anywhere."""
         if isinstance(command, AwaitOpen):
             return self._keeper.await_open(token)
-        return self._desk.take(command, token, now)
+        return self._then_move(self._desk.take(command, token, now), now)
 
     # -- the line
 
     def _line_up(self, number: int) -> Effects:
         self._audio.line_up()
         return [*self._updates.line_up(), *self._conversation.line_up(number), *self._desk.line_up()]
+
+    def _line_moves(self, number: int) -> tuple[Effects, Effects]:
+        ended = self._conversation.line_down()
+        self._desk.line_down()
+        return ended, self._line_up(number)  # audio goes on: what is on its way is for the new line
+
+    def _then_move(self, effects: Effects, now: float) -> Effects:
+        """After anything that may have been the last thing to wait for: move to the line that follows, if there is one."""
+        successor = self._successor
+        if not successor.ready or not (successor.overdue or self._is_idle()):
+            return effects
+        return [*effects, *self._keeper.move(now)]
+
+    def _is_idle(self) -> bool:
+        by_hand = self._updates.config.vad is None  # else silence lies there all the time
+        if by_hand and self._audio.uncommitted:
+            return False
+        return self._conversation.is_idle and not self._desk.waits
 
     def _line_down(self) -> Effects:
         self._desk.line_down()

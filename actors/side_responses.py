@@ -105,6 +105,11 @@ class SideResponses:
                 return [error, *self._settle(ask_id)]
         return ()
 
+    @property
+    def idle(self) -> bool:
+        """Whether none was asked for that is not over."""
+        return not self._asks
+
     def line_up(self) -> Effects:
         """There is a line, and the conversation is on it: ask for what was not answered on the last."""
         self._up = True

@@ -73,6 +73,11 @@ class ToolBatches:
         self._batches: dict[str, _Batch] = {}
         self._calls: dict[str, tuple[_Batch, _Call]] = {}
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is no batch."""
+        return not self._batches
+
     def open_turns(self) -> list[str]:
         """The turns whose tools an interruption would stop: still at work, not interrupted yet, not all in the background."""
         return [

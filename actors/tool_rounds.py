@@ -95,6 +95,11 @@ class ToolRounds:
         """Submit a turn's outputs, if all are there."""
         return self._submit(turn_id, line) if self._batches.ready(turn_id) else []
 
+    @property
+    def idle(self) -> bool:
+        """Whether no calls wait for their outputs."""
+        return self._batches.idle
+
     def open_turns(self) -> list[str]:
         """The turns whose tools an interruption would stop."""
         return self._batches.open_turns()

@@ -134,6 +134,11 @@ class Turns:
         """Return a turn that is in the making; None if it is over or unknown."""
         return self._all.get(response_id)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no response is in the making."""
+        return not self._all
+
     def streaming(self) -> list[Turn]:
         """The visible turns of the default conversation, oldest first."""
         return [turn for turn in self._visible.values() if turn.default]

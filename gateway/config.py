@@ -65,6 +65,8 @@ class Config:
         max_tool_rounds: after how many rounds of tool calls without the user a turn is ended.
         response_timeout_s: how long to wait for a response to begin.
         connect_timeout_s: how long opening a line may take.
+        rollover_margin_s: how long before the provider ends a session it is moved to a new line; None or 0 for never.
+        session_max_age_s: when that is where the provider does not say; None if it never is.
         close_timeout_s: how long closing the session may take.
         tool_timeout_s: how long a tool may run, unless it has a limit of its own; None for no limit.
         approve_tool: is asked before each call of a tool that ``needs_approval``, and when a remote MCP server's tool does.
@@ -100,6 +102,8 @@ class Config:
     max_tool_rounds: int = 25
     response_timeout_s: float = 15.0
     connect_timeout_s: float = 15.0
+    rollover_margin_s: float | None = 300.0
+    session_max_age_s: float | None = 3600.0
     close_timeout_s: float = 2.0
     tool_timeout_s: float | None = None
     approve_tool: Callable[[Any], object] | None = None
@@ -246,6 +250,12 @@ class Config:
         self._set("max_tool_rounds", checks.integer("max_tool_rounds", self.max_tool_rounds, 1, 10_000))
         if self.approve_tool is not None and not callable(self.approve_tool):
             raise ConfigError("approve_tool", self.approve_tool, "a function of a ToolApproval, or None")
+        margin = self.rollover_margin_s
+        off = margin is None or (type(margin) in (int, float) and margin == 0)
+        if not off:
+            self._set("rollover_margin_s", checks.seconds("rollover_margin_s", margin))
+        if self.session_max_age_s is not None:
+            self._set("session_max_age_s", checks.seconds("session_max_age_s", self.session_max_age_s))
         timeouts = ("response_timeout_s", "connect_timeout_s", "close_timeout_s", "approval_timeout_s")
         for name in (*timeouts, "tool_timeout_s"):
             if (value := getattr(self, name)) is not None or name != "tool_timeout_s":

@@ -199,6 +199,11 @@ class Watch:
             if not self._read():
                 raise AssertionError(f"no {kind} {fields} came; seen: {self.kinds()}")
 
+    def drain(self) -> None:
+        """Take what is there."""
+        while self._stream.backlog:
+            self._read()
+
     def until_any(self, kinds: Iterable[str]) -> Any:
         """Read on to the next event of one of these kinds, and return it."""
         while True:

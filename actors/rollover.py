@@ -1,0 +1,169 @@
+"""When a session moves to a new line before its provider ends the old one. Pure; time comes in.
+
+A line of age `expires_at - margin` gets a successor: opened and greeted while the old one still serves. The session moves at the
+first idle moment after that, and at the latest when half of the margin is left. An attempt that fails is made again and harms
+nobody; if none succeeds, the provider ends the line, and it is opened anew as any line that is lost.
+
+Source: the session contract, statement 9; server event ``session.created`` (``expires_at``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from ..gateway import server_events as wire
+from ..gateway.client_events import ClientEvent
+from ..gateway.errors import ConnectTimeout, GatewayError, LineClosed, ServerError
+from ..gateway.server_events import ServerEvent
+from ..gateway.wire_types import SessionInfo
+from .effects import NOTHING, DropLine, Effect, Effects, OpenLine, SendToNext, StartTimer, StopTimer
+from .events import Error
+from .line_state import FIRST_DELAY_S, LONGEST_DELAY_S
+
+DUE_TIMER = "rollover"
+LIMIT_TIMER = "rollover_limit"
+OPEN_TIMER = "rollover_open"
+
+
+class Stage(Enum):
+    """How far the successor is."""
+
+    NONE = "none"  # the line is young, or an attempt failed and the next one waits
+    CONNECTING = "connecting"
+    GREETING = "greeting"
+    READY = "ready"
+
+
+class Rollover:
+    """Keeps one line's successor.
+
+    Args:
+        margin_s: how long before its end a line is left; None or 0: never.
+        max_age_s: how old a line may get where the provider does not say; None: any age.
+        timeout_s: how long an attempt may take.
+        epoch_s: what to add to the session's clock to get Unix time.
+        greeting: makes the event that configures a new line.
+        number: counts the session's attempts to connect.
+
+    Attributes:
+        attempt: the number of the one that is being made, or has led to a line that waits.
+        created: what the provider said of the line that waits.
+        ready: that line can take over.
+        overdue: it has to, idle or not.
+    """
+
+    def __init__(
+        self,
+        margin_s: float | None,
+        max_age_s: float | None,
+        timeout_s: float,
+        epoch_s: float,
+        greeting: Callable[[], ClientEvent],
+        number: Callable[[], int],
+    ) -> None:
+        self._margin_s = margin_s or 0.0
+        self._max_age_s = max_age_s
+        self._timeout_s = timeout_s
+        self._epoch_s = epoch_s
+        self._greeting = greeting
+        self._number = number
+        self._stage = Stage.NONE
+        self._longest_delay_s = LONGEST_DELAY_S
+        self._failures = 0
+        self.attempt: int | None = None
+        self.created: SessionInfo | None = None
+        self.ready = False
+        self.overdue = False
+
+    # -- the line that serves
+
+    def born(self, session: SessionInfo, now: float) -> Effects:
+        """A line serves from now on."""
+        self._reset()
+        age_s = self._lifetime_s(session, now)
+        if not self._margin_s or age_s is None:
+            return NOTHING
+        margin_s = min(self._margin_s, age_s / 2)  # a short life is not all margin
+        self._longest_delay_s = min(LONGEST_DELAY_S, margin_s / 8)
+        return [StartTimer(DUE_TIMER, age_s - margin_s), StartTimer(LIMIT_TIMER, age_s - margin_s / 2)]
+
+    def ended(self) -> list[Effect]:
+        """The line that served is lost: its successor goes the way of any new line."""
+        dropped = [] if self.attempt is None else [DropLine(self.attempt)]
+        self._reset()
+        return [*(StopTimer(key) for key in (DUE_TIMER, LIMIT_TIMER, OPEN_TIMER)), *dropped]
+
+    def _lifetime_s(self, session: SessionInfo, now: float) -> float | None:
+        if session.expires_at:
+            age_s = float(session.expires_at) - (now + self._epoch_s)
+            if age_s > 0.0:
+                return age_s  # else the clocks do not agree, and it says nothing
+        return self._max_age_s
+
+    def _reset(self) -> None:
+        self._stage, self.ready = Stage.NONE, False
+        self.attempt = self.created = None
+        self.overdue = False
+        self._failures = 0
+
+    # -- the successor
+
+    def due(self) -> Effects:
+        """It is time to open one."""
+        if self._stage is not Stage.NONE:
+            return NOTHING
+        self._stage = Stage.CONNECTING
+        self.attempt = self._number()
+        return [OpenLine(self.attempt, self._timeout_s), StartTimer(OPEN_TIMER, self._timeout_s)]
+
+    def connected(self, attempt: int) -> tuple[bool, Effects]:
+        """Its line is open. Returns whether it is taken, and effects."""
+        if attempt != self.attempt or self._stage is not Stage.CONNECTING:
+            return False, NOTHING
+        self._stage = Stage.GREETING
+        return True, [SendToNext(self._greeting())]
+
+    def receive(self, event: ServerEvent) -> Effects:
+        """The server said something on it."""
+        match event:
+            case wire.SessionCreated(session=session):
+                self.created = session
+            case wire.SessionUpdated(session=session) if self._stage is Stage.GREETING:
+                self.created = self.created or session
+                self._stage, self.ready = Stage.READY, True
+                return [StopTimer(OPEN_TIMER)]
+            case wire.Error(error=detail):
+                return self.failed(ServerError.from_detail(detail))
+            case _:
+                pass
+        return NOTHING
+
+    def connect_failed(self, error: Exception) -> Effects:
+        """The ConnectWorker came back without a line."""
+        return self.failed(error) if self._stage is Stage.CONNECTING else NOTHING
+
+    def timed_out(self) -> Effects:
+        """It is not there in time."""
+        if self._stage not in (Stage.CONNECTING, Stage.GREETING):
+            return NOTHING
+        return self.failed(ConnectTimeout(f"no second line within {self._timeout_s} s"))
+
+    def lost(self, error: LineClosed) -> Effects:
+        """It ended before it served."""
+        return self.failed(error) if self._stage in (Stage.GREETING, Stage.READY) else NOTHING
+
+    def failed(self, error: Exception) -> Effects:
+        """The attempt led to nothing: try again, unless it would fail again."""
+        if self.attempt is None:
+            return NOTHING
+        dropped, self.attempt, self.created = DropLine(self.attempt), None, None
+        self._stage, self.ready = Stage.NONE, False
+        self._failures += 1
+        effects: list[Effect] = [StopTimer(OPEN_TIMER), dropped]
+        if isinstance(error, GatewayError) and not error.recoverable:
+            message = f"no second line, so this one serves until the provider ends it: {error}"
+            return [*effects, Error(error.code or "rollover_failed", message, recoverable=True)]
+        delay_s = min(self._longest_delay_s, FIRST_DELAY_S * 2.0 ** (self._failures - 1))
+        wait_s = getattr(error, "retry_after_s", None) or 0.0
+        return [*effects, StartTimer(DUE_TIMER, delay_s, jitter=True, at_least_s=wait_s)]

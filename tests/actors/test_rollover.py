@@ -1,0 +1,276 @@
+"""A line gets a successor before it expires, and the session moves when nothing is lost by it: the decisions, without a socket."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from trunkline.actors.commands import CommitAudio, Interrupt, SendAudio, SendText, Update
+from trunkline.actors.effects import (
+    DropLine,
+    LeaveLine,
+    OpenLine,
+    Send,
+    SendToNext,
+    StartTimer,
+    StopTimer,
+    SwitchLine,
+)
+from trunkline.gateway.client_events import SessionUpdate
+from trunkline.gateway.codec import decode_server_event
+from trunkline.gateway.errors import HandshakeRefused, LineClosed, Unreachable
+
+PIECE = bytes(48 * 200)
+
+
+def open_with(drive, *, expires_at=1000.0, **config):
+    core = drive(opened=False, **{"rollover_margin_s": 100, **config})
+    core.open(expires_at=expires_at)
+    return core
+
+
+def delays(core):
+    return {effect.key: effect.delay_s for effect in core.of(StartTimer)}
+
+
+def heard(core, type, **fields):
+    frame = decode_server_event(json.dumps({"type": type, "event_id": "e", **fields}).encode())
+    core.take(core.core.receive_next(frame, core.now))
+
+
+def successor(core):
+    """The successor is opened and greeted; returns the number of its attempt."""
+    core.clear()
+    core.timer("rollover")
+    attempt = core.of(OpenLine)[-1].attempt
+    taken, effects = core.core.connected(attempt, core.now)
+    assert taken
+    core.take(effects)
+    heard(core, "session.created", session={"id": "sess_2", "model": "m", "expires_at": 2000})
+    heard(core, "session.updated", session={"id": "sess_2"})
+    return attempt
+
+
+class TestWhen:
+    def test_it_is_due_a_margin_before_the_end_and_overdue_half_a_margin_later(self, drive):
+        core = open_with(drive)
+        assert (delays(core)["rollover"], delays(core)["rollover_limit"]) == (900, 950)
+
+    @pytest.mark.parametrize("margin", [None, 0])
+    def test_it_can_be_turned_off(self, drive, margin):
+        assert "rollover" not in delays(open_with(drive, rollover_margin_s=margin))
+
+    @pytest.mark.parametrize("expires_at", [None, -5.0])
+    def test_where_the_provider_does_not_say_there_is_a_longest_age(self, drive, expires_at):
+        core = open_with(drive, expires_at=expires_at, session_max_age_s=500)
+        assert delays(core)["rollover"] == 400
+
+    def test_where_nobody_knows_the_line_serves_on(self, drive):
+        assert "rollover" not in delays(open_with(drive, expires_at=None, session_max_age_s=None))
+
+    def test_a_short_life_is_not_all_margin(self, drive):
+        core = open_with(drive, expires_at=10.0)
+        assert (delays(core)["rollover"], delays(core)["rollover_limit"]) == (5, 7.5)
+
+
+class TestTheMove:
+    def test_an_idle_session_moves_at_once_and_closes_the_old_line_last(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        core.begin("r1")
+        core.done("r1")
+        attempt = successor(core)
+        greeting = core.of(SendToNext)
+        assert [type(effect.event) for effect in greeting] == [SessionUpdate]
+        kinds = [type(effect) for effect in core.effects]
+        assert kinds.index(SwitchLine) < kinds.index(Send) < kinds.index(LeaveLine) == len(kinds) - 1
+        assert core.types() == ["conversation.item.create"]
+        assert [(e.kind, getattr(e, "rolled_over", None)) for e in core.seen] == [
+            ("session_opened", None),
+            ("session_updated", True),
+        ]
+        assert core.seen[0].server_session_id == "sess_2"
+        assert attempt == core.of(OpenLine)[-1].attempt
+        assert delays(core)["rollover"] == 1900
+
+    def test_it_waits_for_the_end_of_what_is_being_said(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        successor(core)
+        assert not core.of(SwitchLine)
+        core.begin("r1")
+        core.text("hello")
+        assert not core.of(SwitchLine)
+        core.done("r1")
+        assert len(core.of(SwitchLine)) == 1
+        assert "interrupted" not in core.kinds()
+        assert core.types().count("response.create") == 0
+
+    def test_it_waits_for_tools_and_the_answer_to_their_outputs(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        core.begin("r1")
+        core.call("c1")
+        core.done("r1")
+        successor(core)
+        core.finish("c1")
+        assert not core.of(SwitchLine)
+        core.begin("r2")
+        core.done("r2")
+        assert len(core.of(SwitchLine)) == 1
+
+    def test_it_waits_for_the_user_and_for_a_transcript(self, drive):
+        core = open_with(drive, turn_detection="server_vad", input_audio_transcription=True)
+        core.server("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u1")
+        successor(core)
+        core.server("input_audio_buffer.speech_stopped", audio_end_ms=500, item_id="u1")
+        core.server("input_audio_buffer.committed", item_id="u1")
+        spoken = {"type": "message", "id": "u1", "role": "user", "content": [{"type": "input_audio"}]}
+        core.server("conversation.item.added", item=spoken)
+        core.begin("r1")
+        core.done("r1")
+        assert not core.of(SwitchLine)
+        core.server(
+            "conversation.item.input_audio_transcription.completed",
+            item_id="u1",
+            content_index=0,
+            transcript="hello",
+        )
+        assert len(core.of(SwitchLine)) == 1
+        told = [frame["item"] for frame in core.wire if frame["type"] == "conversation.item.create"]
+        assert [item["content"][0]["text"] for item in told] == ["hello"]
+
+    def test_it_waits_for_audio_that_is_not_committed(self, drive):
+        core = open_with(drive)
+        core.say(SendAudio(PIECE))
+        successor(core)
+        assert not core.of(SwitchLine)
+        core.say(CommitAudio())
+        core.begin("r1")
+        core.done("r1")
+        assert len(core.of(SwitchLine)) == 1
+        core.clear()
+        core.say(SendAudio(PIECE))
+        assert [type(effect).__name__ for effect in core.effects].count("SendAppend") == 1
+
+    def test_at_the_limit_it_waits_no_longer_and_the_user_is_answered_anew(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        core.begin("r1")
+        core.text("hel")
+        successor(core)
+        core.timer("rollover_limit")
+        assert len(core.of(SwitchLine)) == 1
+        assert [(e.reason) for e in core.seen if e.kind == "interrupted"] == ["error"]
+        assert core.types() == ["conversation.item.create", "response.create"]
+
+    def test_a_successor_that_comes_after_the_limit_takes_over_at_once(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        core.timer("rollover_limit")
+        assert not core.of(SwitchLine)
+        successor(core)
+        assert len(core.of(SwitchLine)) == 1
+
+    def test_settings_that_changed_since_the_greeting_are_told_again(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        successor(core)
+        core.say(Update({"instructions": "other"}))
+        core.server("session.updated", session={"instructions": "other"})
+        core.clear()
+        core.begin("r1")
+        core.done("r1")
+        first = core.wire[0]
+        assert (first["type"], first["session"]["instructions"]) == ("session.update", "other")
+
+    def test_what_was_spoken_before_is_cut_on_the_new_line_without_its_audio(self, drive):
+        core = open_with(drive, modalities=["audio"])
+        core.say(SendText("hi"))
+        core.begin("r1")
+        where = {"response_id": "r1", "item_id": "i1", "content_index": 0}
+        item = {"type": "message", "id": "i1", "role": "assistant", "status": "completed"}
+        core.server(
+            "response.output_item.added", response_id="r1", output_index=0, item={**item, "content": []}
+        )
+        core.server("response.output_audio.delta", delta=base64.b64encode(bytes(96000)).decode(), **where)
+        core.server("response.output_audio_transcript.done", transcript="one two three four", **where)
+        core.server(
+            "conversation.item.done",
+            item={**item, "content": [{"type": "output_audio", "transcript": "one two three four"}]},
+        )
+        core.done("r1")
+        successor(core)
+        assert core.of(SwitchLine), "what is playing goes on playing"
+        core.clear()
+        core.now = 1.0
+        core.say(Interrupt())
+        assert core.types() == ["conversation.item.delete", "conversation.item.create"]
+        assert core.wire[1]["item"]["content"][0]["text"] == "one two"
+        assert "interrupted" in core.kinds()
+        core.server("conversation.item.deleted", item_id="i1")
+        assert "i1" in [item.item_id for item in core.core._conversation.history()]
+
+
+class TestFailures:
+    @pytest.mark.parametrize("error", [Unreachable("no"), HandshakeRefused("later", status=503)])
+    def test_an_attempt_that_fails_is_made_again_and_nobody_hears_of_it(self, drive, error):
+        core = open_with(drive)
+        core.clear()
+        core.timer("rollover")
+        first = core.of(OpenLine)[-1].attempt
+        core.take(core.core.connect_failed(first, error, core.now))
+        assert core.of(DropLine) == [DropLine(first)]
+        assert [effect.jitter for effect in core.of(StartTimer) if effect.key == "rollover"] == [True]
+        core.timer("rollover")
+        assert core.of(OpenLine)[-1].attempt > first
+        assert core.seen == []
+        core.say(SendText("hi"))
+        assert core.types() == ["conversation.item.create", "response.create"]
+
+    def test_one_that_would_fail_again_is_told_and_not_made_again(self, drive):
+        core = open_with(drive)
+        core.clear()
+        core.timer("rollover")
+        core.take(
+            core.core.connect_failed(core.of(OpenLine)[-1].attempt, HandshakeRefused("no", status=401), 0.0)
+        )
+        assert [(e.kind, e.recoverable) for e in core.seen] == [("error", True)]
+        assert [effect for effect in core.of(StartTimer) if effect.key == "rollover"] == []
+
+    def test_a_successor_that_is_lost_before_it_serves_is_replaced(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        attempt = successor(core)
+        core.clear()
+        core.take(core.core.next_line_lost(LineClosed(1006, "gone"), core.now))
+        assert core.of(DropLine) == [DropLine(attempt)]
+        assert "rollover" in delays(core)
+        core.begin("r1")
+        core.done("r1")
+        assert not core.of(SwitchLine)
+
+    def test_one_that_does_not_come_in_time_is_given_up(self, drive):
+        core = open_with(drive)
+        core.timer("rollover")
+        core.clear()
+        core.timer("rollover_open")
+        assert core.of(DropLine)
+        assert "rollover" in delays(core)
+
+    def test_a_line_that_is_lost_meanwhile_takes_its_successor_with_it(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        attempt = successor(core)
+        core.clear()
+        core.take(core.core.line_lost(LineClosed(1006, "gone"), core.now))
+        assert DropLine(attempt) in core.effects
+        assert {effect.key for effect in core.of(StopTimer)} >= {"rollover", "rollover_limit"}
+        core.timer("retry")
+        core.open(expires_at=3000)
+        assert core.types().count("response.create") == 1
+        core.begin("r1")
+        core.done("r1")
+        assert not core.of(SwitchLine)

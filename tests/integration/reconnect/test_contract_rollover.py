@@ -1,0 +1,93 @@
+"""Statement 9 of the session contract, over real sockets: a session moves to a new line before the old one expires."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from typing import Any
+
+import numpy as np
+
+from trunkline.testing import HttpStatus, Refuse
+
+SHORT = {"session_max_age_s": 2.0}
+
+
+def moved(stage: Any) -> Any:
+    return stage.events.until("session_updated", rolled_over=True)
+
+
+class TestStatement09Rollover:
+    def test_an_idle_session_moves_and_the_conversation_goes_on(self, rig: Any, answers: Any) -> None:
+        stage = rig("text", options=SHORT, rollover_margin_s=60)
+        stage.say("one")
+        answers(stage).until("heard one")
+        moved(stage)
+        closed = stage.wire.wait_closed(1, 10)[0]
+        assert (closed.connection, closed.code) == (1, 1000)
+        assert len(stage.wire.sent(None, 2)) == 3, "the new line is seeded before the old one is closed"
+        first, *rest = stage.wire.sent(None, 2)
+        assert (first["type"], first["session"]["type"]) == ("session.update", "realtime")
+        assert [frame["type"] for frame in rest[:2]] == ["conversation.item.create"] * 2
+        assert [frame["item"]["role"] for frame in rest[:2]] == ["user", "assistant"]
+        stage.say("two")
+        answers(stage).until("heard one two")
+        kinds = stage.events.kinds()
+        assert not {"error", "interrupted", "session_closed"} & set(kinds)
+        assert kinds.count("assistant_text") == 2
+        history = stage.session.history().get(timeout=10)
+        assert [item.text for item in history] == ["one", "heard one", "two", "heard one two"]
+
+    def test_a_late_subscriber_hears_of_the_line_that_serves(self, rig: Any) -> None:
+        stage = rig("text", options=SHORT, rollover_margin_s=60)
+        first = stage.events.until("session_opened")
+        moved(stage)
+        with stage.session.events() as late:
+            opened = late.get(10)
+        assert opened.kind == "session_opened"
+        assert (opened.server_session_id, opened.expires_at) != (first.server_session_id, first.expires_at)
+
+    def test_every_audio_frame_reaches_exactly_one_line(self, rig: Any) -> None:
+        stage = rig("spoken", options=SHORT, rollover_margin_s=60, input_audio_transcription=False)
+        sent, pace = 0, threading.Event()
+        while not any(event.rolled_over for event in stage.events.of("session_updated")) or sent < 400:
+            frame = np.zeros(240, np.int16)
+            frame[0] = sent = sent + 1
+            stage.session.send_audio_frame(frame)
+            if sent % 5 == 0:
+                pace.wait(0.01)  # as a microphone does
+                stage.events.drain()
+        stage.session.get_instructions().get(timeout=10)
+        stage.wire.wait_sent("input_audio_buffer.append", sent, 10)
+        arrived = []
+        for frame in stage.wire.sent("input_audio_buffer.append"):
+            pcm = np.frombuffer(base64.b64decode(frame["audio"]), "<i2")
+            arrived += [int(number) for number in pcm[::240]]
+        assert arrived == list(range(1, sent + 1))
+        by_line = [len(stage.wire.sent("input_audio_buffer.append", line)) for line in (1, 2)]
+        assert all(by_line), by_line
+        assert "error" not in stage.events.kinds()
+
+    def test_attempts_that_fail_are_made_again_and_harm_nobody(self, rig: Any, answers: Any) -> None:
+        faults = (Refuse().at_connection(2), HttpStatus(503).at_connection(3))
+        stage = rig("text", *faults, options={"session_max_age_s": 4.0}, rollover_margin_s=60)
+        stage.say("one")
+        answers(stage).until("heard one")
+        moved(stage)
+        assert len(stage.plan.fired) == 2
+        assert "error" not in stage.events.kinds()
+        stage.say("two")
+        answers(stage).until("heard one two")
+
+    def test_where_nothing_can_be_opened_the_line_serves_to_its_end_and_is_opened_anew(
+        self, rig: Any, answers: Any
+    ) -> None:
+        stage = rig("text", options=SHORT, rollover_margin_s=None)
+        stage.say("one")
+        answers(stage).until("heard one")
+        stage.events.until("session_updated", resumed=True)
+        codes = [event.code for event in stage.events.of("error")]
+        assert codes == ["session_expired", "connection_lost"]
+        assert not any(event.rolled_over for event in stage.events.of("session_updated"))
+        stage.say("two")
+        answers(stage).until("heard one two")
