@@ -234,9 +234,7 @@ class MissingField(Fault):
 
 @dataclass(frozen=True, slots=True)
 class WrongType(Fault):
-    """The frame with one field of another type: a text for what is no text, a number for a text.
-
-    A frame that has no such field is left alone, and the fault counts as not fired.
+    """The frame with one field of another type: a text for what is no text, a number for a text. Without it, as `MissingField`.
 
     Args:
         name: With its path, as in `MissingField`.
