@@ -53,6 +53,16 @@ SlowReader          S T P audio refused with `SendBufferFull`, 1006 if nothing a
 """
 
 from .errors import FaultNeverFired, ImpossibleFault, InvalidSchedule
+from .event_faults import (
+    ActiveResponseRace,
+    DoneForUnknown,
+    DoneTwice,
+    Duplicate,
+    Lose,
+    RateLimit,
+    Reorder,
+    SessionExpired,
+)
 from .fault import Fault, Seam
 from .fault_proxy import FaultProxy
 from .faulty_gateway import FaultyGateway
@@ -63,31 +73,23 @@ from .rewriting import type_of as type_of
 from .schedule import Direction, Injection
 from .values import (
     FAULTS,
-    ActiveResponseRace,
     Close,
     CompressedBit,
     CutFrame,
-    DoneForUnknown,
-    DoneTwice,
     Drip,
-    Duplicate,
     EndlessFrame,
     FragmentFlood,
     Garbage,
     HalfOpen,
     HttpStatus,
     InvalidUtf8,
-    Lose,
     MaskedFrame,
     MissingField,
     NoClose,
     NotJson,
     OversizedFrame,
-    RateLimit,
     Refuse,
-    Reorder,
     Reset,
-    SessionExpired,
     SilentUpgrade,
     SlowReader,
     Stall,

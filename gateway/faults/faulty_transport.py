@@ -15,7 +15,7 @@ from ..deadline import Deadline
 from ..errors import LineClosed, SendBufferFull
 from ..line_health import Keepalive, Stall, Verdict
 from ..transport import Transport
-from . import values
+from . import event_faults, values
 from .doorbell import Doorbell
 from .errors import ImpossibleFault
 from .fault import Fault
@@ -210,7 +210,7 @@ class FaultyTransport:
                 return LineClosed(1006, f"Connection reset by peer ({self._plan.sign(fault)})")
             case values.Close(code=code, reason=reason):
                 return LineClosed(code, reason)
-            case values.SessionExpired():
+            case event_faults.SessionExpired():
                 return LineClosed(1001, EXPIRED_REASON)
             case _:
                 return None

@@ -15,7 +15,7 @@ from math import inf
 
 from ..mask import client_frame
 from ..url import Endpoint
-from . import values
+from . import event_faults, values
 from .fault import Fault
 from .plan import ConnectionPlan
 from .proxy_frames import (
@@ -199,7 +199,7 @@ class ProxyLine:
                 raise _Over
             case values.Close(code=code, reason=reason):
                 await self._hang_up(before + close_frame(code, reason))
-            case values.SessionExpired():
+            case event_faults.SessionExpired():
                 await self._hang_up(before + close_frame(1001, EXPIRED_REASON))
             case values.CutFrame() if frame is not None:
                 await self._hang_up(before + frame.raw[: max(1, len(frame.raw) // 2)])

@@ -12,21 +12,23 @@ from typing import Any, Final
 
 import msgspec
 
-from .fault import Fault
-from .values import (
+from .event_faults import (
     ActiveResponseRace,
     DoneForUnknown,
     DoneTwice,
     Duplicate,
-    Garbage,
-    InvalidUtf8,
     Lose,
-    MissingField,
-    NotJson,
-    OversizedFrame,
     RateLimit,
     Reorder,
     SessionExpired,
+)
+from .fault import Fault
+from .values import (
+    Garbage,
+    InvalidUtf8,
+    MissingField,
+    NotJson,
+    OversizedFrame,
     WrongType,
 )
 

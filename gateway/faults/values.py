@@ -14,6 +14,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from .errors import ImpossibleFault
+from .event_faults import (
+    ActiveResponseRace,
+    DoneForUnknown,
+    DoneTwice,
+    Duplicate,
+    Lose,
+    RateLimit,
+    Reorder,
+    SessionExpired,
+)
 from .fault import (
     BOTH,
     ON_THE_WIRE,
@@ -296,72 +306,6 @@ class MaskedFrame(Fault):
     """The frame with a mask, which only a client may use."""
 
     seams: ClassVar[frozenset[Seam]] = ON_THE_WIRE
-    needs_frame: ClassVar[bool] = True
-
-
-# -- events
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate(Fault):
-    """The frame twice, one right behind the other."""
-
-    directions: ClassVar[frozenset[Direction]] = BOTH
-    needs_frame: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, slots=True)
-class Reorder(Fault):
-    """The frame behind the next one of its direction; if none comes, never."""
-
-    directions: ClassVar[frozenset[Direction]] = BOTH
-    needs_frame: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, slots=True)
-class Lose(Fault):
-    """The frame never arrives."""
-
-    directions: ClassVar[frozenset[Direction]] = BOTH
-    needs_frame: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, slots=True)
-class DoneTwice(Fault):
-    """A `response.done` and right behind it the same one with another `event_id`."""
-
-    event_type: ClassVar[str | None] = "response.done"
-    needs_frame: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, slots=True)
-class DoneForUnknown(Fault):
-    """Before the frame, a `response.done` (completed, no output) of a response that nobody has heard of."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveResponseRace(Fault):
-    """A `response.create` that comes too late: the server has just begun the response by itself, as it does under VAD.
-
-    The client receives the error `conversation_already_has_active_response` with its `event_id`; the server gets the create
-    without `event_id` and metadata, so that the response comes all the same, once, and nothing says whose it is.
-    """
-
-    directions: ClassVar[frozenset[Direction]] = SENT
-    event_type: ClassVar[str | None] = "response.create"
-    needs_frame: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, slots=True)
-class SessionExpired(Fault):
-    """The provider's maximum duration: an `error` with `session_expired`, then CLOSE 1001, instead of the frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit(Fault):
-    """A `response.done` that says `failed`, with the error `rate_limit_exceeded` in it, as the service does it."""
-
-    event_type: ClassVar[str | None] = "response.done"
     needs_frame: ClassVar[bool] = True
 
 
