@@ -20,10 +20,11 @@ from ..gateway.wire_types import ErrorDetail, Item
 from . import commands as cmd
 from .config_updates import ConfigUpdates
 from .conversation import Conversation
-from .effects import NOTHING, Effect, Effects, Reconfigure, Reject, Resolve
+from .effects import NOTHING, Effect, Effects, Reconfigure, Record, Reject, Resolve
 from .errors import InvalidCommand, LineDown
 from .input_buffer import InputBuffer
 from .item_requests import ItemRequests
+from .session_log import ReplyAsked
 from .tool_errors import ToolDefinitionError
 
 HELD_COMMANDS = 1000
@@ -147,18 +148,18 @@ class CommandDesk:
         return self._say(command.item(self._new_id("item")), token)
 
     def _say(self, item: Item, token: int | None) -> Effects:
-        return [*self._conversation.say(item), *_resolve(token, item.id)]
+        return _accept(self._conversation.say(item), token, item.id)
 
     def _send_system_text(self, command: cmd.SendSystemText, token: int | None, _now: float) -> Effects:
         item_id = self._new_id("item")
         added = self._conversation.add(system_text(command.text, item_id=item_id))
-        return [*added, *_resolve(token, item_id)]
+        return _accept(added, token, item_id)
 
     def _create_item(self, command: cmd.CreateItem, token: int | None, _now: float) -> Effects:
         item = command.with_id(self._new_id)
         if self._conversation.holds(item.id or ""):
             return _refuse(token, InvalidCommand(f"there is an item {item.id!r} already: leave the id out"))
-        return [*self._conversation.add(item, command.previous_item_id), *_resolve(token, item.id)]
+        return _accept(self._conversation.add(item, command.previous_item_id), token, item.id)
 
     def _delete_item(self, command: cmd.DeleteItem, token: int | None, _now: float) -> Effects:
         return self._items.ask("delete_item", command.item_id, token)
@@ -183,7 +184,7 @@ class CommandDesk:
     def _create_response(self, command: cmd.CreateResponse, token: int | None, _now: float) -> Effects:
         options = command.options
         if options is None:
-            return [*self._conversation.ask(), *_resolve(token)]
+            return _accept(self._conversation.ask(), token)
         learned: list[Effect] = []
         if options.tools:
             try:
@@ -192,7 +193,7 @@ class CommandDesk:
                 return _refuse(token, error)
             if new:
                 learned = [Reconfigure(self._updates.config, dict(self._toolbox.tools))]
-        return [*learned, *self._conversation.ask(response_params(options)), *_resolve(token)]
+        return _accept([*learned, *self._conversation.ask(response_params(options))], token)
 
     def _interrupt(self, _command: cmd.Interrupt, token: int | None, now: float) -> Effects:
         return [*self._conversation.interrupt("manual", now), *_resolve(token)]
@@ -227,6 +228,19 @@ class CommandDesk:
 
     def _get_usage(self, _command: cmd.GetUsage, token: int | None, _now: float) -> Effects:
         return _resolve(token, self._conversation.usage())
+
+
+def _accept(effects: Effects, token: int | None, value: Any = None) -> list[Effect]:
+    """Accepted is what is in the log: it gets there first, then the caller is told, then the provider.
+
+    So a command whose future failed with a crash is not answered all the same. The wish for a reply is written before the
+    item: alone it is nothing, while an item alone would be told to the provider again and never answered.
+    """
+    records = [effect for effect in effects if isinstance(effect, Record)]
+    wishes = [record for record in records if isinstance(record.entry, ReplyAsked)]
+    items = [record for record in records if record not in wishes]
+    others = [effect for effect in effects if not isinstance(effect, Record)]
+    return [*wishes, *items, *_resolve(token, value), *others]
 
 
 def _resolve(token: int | None, value: Any = None) -> list[Effect]:

@@ -129,8 +129,8 @@ def test_every_crash_point_of_a_turn_with_tools_ends_with_each_output_once_and_o
     whole.server("response.output_text.done", response_id="r2", item_id="i9", text="done")
     whole.done("r2")
     entries = whole.log[:]
-    asked = next(n for n, entry in enumerate(entries) if type(entry).__name__ == "ReplyAsked")
-    for cut in range(asked + 1, len(entries) + 1):
+    said = next(n for n, entry in enumerate(entries) if type(entry).__name__ == "ItemRecorded")
+    for cut in range(said + 1, len(entries) + 1):
         core = drive(opened=False, log=entries[:cut], restarts=1)
         core.open()
         for call in core.started():

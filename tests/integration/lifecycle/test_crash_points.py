@@ -57,6 +57,30 @@ def test_a_session_that_crashes_anywhere_goes_on_with_the_conversation(
     reader.rest()
 
 
+def test_a_command_that_was_accepted_does_not_fail_for_what_comes_after_it(trunk: Any, read: Any) -> None:
+    """Accepted is what is in the log: a crash on the way to the provider is the next incarnation's business alone."""
+    line = trunk(ECHO)
+    session = line.connect()
+    reader = read(session.events())
+    with crash_at("session.before_send"):
+        assert session.send_text("a").exception(timeout=10) is None
+    assert answer(reader, "a") == "heard a"
+    session.close().get(timeout=5)
+    reader.rest()
+
+
+def test_of_a_command_that_was_half_written_down_nothing_is_left(trunk: Any, read: Any) -> None:
+    line = trunk(ECHO)
+    session = line.connect()
+    reader = read(session.events())
+    with crash_at("session.after_accept"):
+        assert isinstance(session.send_text("a").exception(timeout=10), CrashInjected)
+    session.send_text("b").get(timeout=10)
+    assert answer(reader, "b") == "heard b"
+    session.close().get(timeout=5)
+    reader.rest()
+
+
 @pytest.mark.parametrize("point", WORKER_POINTS)
 def test_a_tool_worker_that_crashes_anywhere_costs_its_call_alone(
     trunk: Any, read: Any, wait_until: Any, point: str
