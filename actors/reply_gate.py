@@ -105,7 +105,13 @@ class ReplyGate:
 
     def expect(self, item_id: str) -> Effects:
         """The user has spoken this item. Under VAD the server replies by itself; if its line is lost before, we ask."""
-        if not self.vad_replies or item_id in self._asks:
+        if (
+            not self.vad_replies
+        ):  # it was committed by us, and so is in the conversation whoever asked for a reply to it
+            waiting = next((ask for ask, shown in self._asks.items() if not shown), item_id)
+            self.arrived(waiting)
+            return ()
+        if item_id in self._asks:
             return ()
         self._asks[item_id] = True
         return [Record(ReplyAsked(item_id))]

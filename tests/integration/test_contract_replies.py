@@ -127,6 +127,21 @@ class TestStatement01SingleFlightReplies:
         assert "error" not in stage.events.kinds()
 
     @ECHO
+    def test_a_race_for_what_was_spoken_is_settled_by_the_response_that_covers_it(self, puppeteer, echoes):
+        spoken = {"modalities": ["audio"], "turn_detection": "none"}
+        stage, puppet = puppeteer(echoes=echoes, **spoken)
+        stage.session.send_audio(bytes(9600)).get(timeout=10)
+        stage.session.commit_audio().get(timeout=10)
+        puppet.take("input_audio_buffer.commit")
+        puppet.send("input_audio_buffer.committed", item_id="spoken")
+        puppet.refuse(puppet.take("response.create")["event_id"], ACTIVE)
+        puppet.begin("other")
+        puppet.done("other")
+        stage.quiet()
+        assert stage.types().count("response.create") == 1
+        assert "error" not in stage.events.kinds()
+
+    @ECHO
     def test_the_refusal_may_come_before_the_response_is_known(self, puppeteer, voice, echoes):
         stage, puppet = puppeteer(echoes=echoes, **voice)
         puppet.shows_items = False
