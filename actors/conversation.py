@@ -152,8 +152,8 @@ class Conversation:
         # The answer will be given anew: what there is of this one would count for the whole.
         forgotten = [effect for one in turn.items for effect in self._ledger.forget(one)]
         failed = fail_all(turn_id, turn.calls.values(), "incomplete", "the line was lost")
-        told = [self._turns.interrupt(turn, "error"), AssistantTurnCompleted(turn_id, "failed")]
-        return [*forgotten, *failed, *told]
+        interrupted = self._turns.interrupt(turn, "error")
+        return [*forgotten, *failed, interrupted, AssistantTurnCompleted(turn_id, "failed")]
 
     def confirmed(self, session: SessionInfo) -> None:
         """The provider says what the session is like: it may speak in another format than it was asked to."""
