@@ -14,6 +14,7 @@ pytest imports this module at every start, so it imports nothing before a fixtur
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
@@ -35,7 +36,7 @@ class _Kit:
     """What one test has made of the fixtures."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.timeout_s = float(config.getini("trunkline_timeout_s") or _TIMEOUT_S)
+        self.timeout_s = _timeout_s(config)
         given: int | None = config.getoption("trunkline_seed")
         self.seed = random.SystemRandom().randrange(1 << 32) if given is None else given
         self.has_passed = False
@@ -97,6 +98,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "trunkline_timeout_s",
         help=f"seconds that a wait of Trunkline's fixtures takes at most; default: {_TIMEOUT_S}",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a deadline that is none, before any test; called by pytest."""
+    _timeout_s(config)
+
+
+def _timeout_s(config: pytest.Config) -> float:
+    given = config.getini("trunkline_timeout_s") or _TIMEOUT_S
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < math.inf:
+        raise pytest.UsageError(
+            f"trunkline_timeout_s = {given}: it has to be a number of seconds, more than 0"
+        )
+    return seconds
 
 
 @pytest.hookimpl(hookwrapper=True)

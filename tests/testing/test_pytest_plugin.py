@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 
 import pytest
 
@@ -41,6 +43,8 @@ def run(pytester, monkeypatch):
     """`run(code, *options)`: what pytest says of these tests; each gets the head above."""
     # Our plugin and no other, whether it is installed with its entry point or lies in a checkout.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    # And the one under test, not another one that is installed.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
 
     def start(code, *options, head=HEAD):
         pytester.makepyfile(test_of_a_user=head + code)
@@ -315,3 +319,10 @@ def test_plain():
     assert not {"pykka", "websockets", "numpy", "msgspec"} & sys.modules.keys()
 """
     passes(run(code, head=""))
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
+def test_a_deadline_that_is_none_is_refused_before_any_test(run, seconds):
+    result = run("def test_it(): pass", "-o", f"trunkline_timeout_s={seconds}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: trunkline_timeout_s = {seconds}: *more than 0"])
