@@ -16,8 +16,8 @@ from near_end import Stopwatch
 
 from trunkline import (
     BrokerProxy,
-    ConnectError,
     EventStream,
+    GatewayError,
     InvalidCommand,
     LineDown,
     ServerVad,
@@ -163,7 +163,7 @@ class Caller(threading.Thread):
         while not self._world.stop.is_set():
             try:
                 return self._world.broker.connect(**options).get(timeout=FUTURE_S)
-            except (ConnectError, ActorDown, SessionGone, SoakCrash) as error:
+            except (GatewayError, ActorDown, SessionGone, SoakCrash) as error:
                 self._world.refused[f"connect: {type(error).__name__}"] += 1
                 self._world.stop.wait(self._dice.uniform(0.1, 0.5))
             except pykka.Timeout:
