@@ -15,10 +15,22 @@ from trunkline.actors.session_log import (
     ReplyAsked,
     ReplySettled,
     SessionConfirmed,
+    SettingsChanged,
 )
 from trunkline.actors.sqlite_session_log import SqliteSessionLog
-from trunkline.gateway.items import function_call, user_text
+from trunkline.gateway.items import function_call, item_reference, user_image, user_text
+from trunkline.gateway.response_options import ResponseOptions, response_params
+from trunkline.gateway.tool_descriptor import ToolDescriptor
 
+OPTIONS = ResponseOptions(
+    instructions="be brief",
+    conversation="none",
+    metadata={"topic": "mood"},
+    input=[user_text("hi"), item_reference("item_1")],
+    max_output_tokens="inf",
+    tools=[ToolDescriptor("look", "Look.", {"type": "object"})],
+    voice="cedar",
+)
 ENTRIES = [
     SessionConfirmed("Be brief."),
     ItemRecorded(user_text("h\u00e9llo \U0001f600", item_id="item_1"), "root"),
@@ -26,6 +38,11 @@ ENTRIES = [
     CallsBegan("r1", (function_call("c1", "look", '{"a": 1}', item_id="item_2"),)),
     CallSettled("r1", "c1", '{"b": "\\u0000"}'),
     ReplySettled(("item_1",)),
+    ReplyAsked("ask_1", response_params(OPTIONS)),
+    ItemRecorded(user_image(b"\x89PNG\r\n\x1a\n", "what is it?", item_id="item_3"), "item_1"),
+    SettingsChanged(
+        {"voice": "cedar", "speed": 1.5, "modalities": ["audio", "text"], "tracing": None}, ("tools",)
+    ),
 ]
 
 

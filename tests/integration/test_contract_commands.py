@@ -15,7 +15,9 @@ from trunkline import ConfigError, InvalidCommand, ServerError, tool
 from trunkline.gateway.items import assistant_text, item_reference
 from trunkline.gateway.simulator import CallTool, Gate, Hold, Say
 from trunkline.gateway.turn_detection import ServerVad
+from trunkline.supervision import ActorDown
 from trunkline.supervision.testing import crash
+from trunkline.testing import CrashInjected, crash_at
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -322,3 +324,55 @@ class TestStatement12EventIds:
         assert all(ids)
         assert len(set(ids)) == len(ids)
         assert stage.events.of("error") == []
+
+
+class TestAcceptedAcrossACrash:
+    @pytest.mark.parametrize("aside", [True, False], ids=["out of band", "with options"])
+    def test_a_response_that_was_asked_for_is_made_once(self, simulate, aside):
+        stage, heard = simulate([Say("made")], [Say("made twice")])
+        options = {"instructions": "x", "metadata": {"n": "1"}, **({"conversation": "none"} if aside else {})}
+        with crash_at("session.after_accept") as crashes:
+            stage.session.create_response(**options).exception(timeout=WAIT_S)
+            crashes.wait(WAIT_S)
+        stage.events.until("session_updated", resumed=True)
+        done = stage.events.until("assistant_turn_completed", status="completed")
+        assert done.metadata == {"n": "1"}
+        stage.quiet()
+        (create,) = stage.sent(CREATE)
+        assert create["response"]["instructions"] == "x"
+        assert len(heard) == 1
+        stage.server.abort_all()
+        stage.events.until("session_updated", resumed=True)
+        stage.quiet()
+        assert len(stage.sent(CREATE)) == 1
+
+    @pytest.mark.parametrize("kind", ["image", "system", "item"])
+    def test_a_message_that_was_accepted_is_in_the_conversation_once(self, simulate, kind):
+        stage, heard = simulate([Say("seen")], [Say("seen again")])
+        session = stage.session
+        say = {
+            "image": lambda: session.send_image(PNG, "look"),
+            "system": lambda: session.send_system_text("look"),
+            "item": lambda: session.create_item(assistant_text("look")),
+        }[kind]
+        with crash_at(
+            "session.after_accept", after=int(kind == "image")
+        ) as crashes:  # its wish for a reply comes second
+            say().exception(timeout=WAIT_S)
+            crashes.wait(WAIT_S)
+        stage.events.until("session_updated", resumed=True)
+        if kind == "image":
+            stage.events.until("assistant_turn_completed", status="completed")
+        stage.quiet()
+        assert [item.text for item in history(stage)].count("look") == 1
+        assert len(stage.wire.sent(ITEM, 2)) == 1
+        assert len(heard) == (kind == "image")
+
+    def test_a_question_that_was_in_hand_fails_and_the_next_one_is_answered(self, simulate):
+        stage, _ = simulate()
+        item_id = stage.session.send_system_text("x").get(timeout=WAIT_S)
+        with crash_at("session.before_send") as crashes:
+            with pytest.raises((ActorDown, CrashInjected)):
+                stage.session.retrieve_item(item_id).get(timeout=WAIT_S)
+            crashes.wait(WAIT_S)
+        assert stage.session.retrieve_item(item_id).get(timeout=WAIT_S).id == item_id
