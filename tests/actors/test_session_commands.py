@@ -143,6 +143,12 @@ class TestItemRequests:
         core.server("conversation.item.retrieved", item={"id": "a", "type": "message"})
         assert core.resolved[retrieve].id == "a"
 
+    def test_a_deletion_is_no_answer_to_who_wants_to_see_the_item(self, drive):
+        core = drive()
+        retrieve, delete = core.say(RetrieveItem("a")), core.say(DeleteItem("a"))
+        core.server("conversation.item.deleted", item_id="a")
+        assert (retrieve in core.resolved, delete in core.resolved) == (False, True)
+
     def test_a_deleted_item_is_out_of_the_history(self, drive):
         core = drive()
         item_id = core.resolved[core.say(SendSystemText("x"))]
@@ -314,6 +320,21 @@ class TestOutOfBandResponses:
         come_back(core)
         assert core.wire == []
 
+    def test_one_that_is_asked_for_again_ends_as_any_other(self, drive):
+        core = drive()
+        core.begin("r0")
+        core.done("r0")
+        ask_for(core, conversation="none")
+        core.begin("s1", conversation_id=None)
+        lose(core)
+        come_back(core)
+        assert core.types() == [CREATE]
+        core.begin("s2", conversation_id=None)
+        core.done("s2", conversation_id=None)
+        lose(core)
+        come_back(core)
+        assert core.wire == []
+
     def test_an_interruption_is_none_of_its_business(self, drive):
         core = drive()
         self.aside(core, "s1", "one")
@@ -345,6 +366,9 @@ class TestOutOfBandResponses:
         core.done("s1", conversation_id=None)
         assert [(f["type"], f["response_id"]) for f in core.wire] == [("response.cancel", "s1")]
         assert core.seen == []
+        lose(core)
+        come_back(core)
+        assert core.wire == [], "who was told that there is none does not wait for it"
 
     def test_a_refusal_settles_it(self, drive):
         core = drive()
@@ -484,7 +508,7 @@ class TestUpdates:
 
     def test_a_change_that_timed_out_holds_nobody_up(self, drive):
         core = drive(instructions="old")
-        core.say(UpdateInstructions("one"))
+        late = core.say(UpdateInstructions("one"))
         core.timer(core.timers()[0])
         following = core.say(Update({"voice": "cedar"}))
         assert core.types() == ["session.update"] * 2
@@ -493,6 +517,17 @@ class TestUpdates:
         core.server("session.updated", session={"id": "s", "instructions": "one"})
         assert core.resolved[core.say(GetInstructions())] == "one"
         assert core.core.config.voice == "cedar"
+        assert isinstance(core.rejected[late], CommandTimeout)
+        assert late not in core.resolved
+
+    def test_a_late_answer_does_not_come_over_another_line(self, drive):
+        core = drive(instructions="old")
+        core.say(UpdateInstructions("one"))
+        core.timer(core.timers()[0])
+        lose(core)
+        come_back(core)
+        core.server("session.updated", session={"id": "s", "instructions": "one"})
+        assert core.core.config.instructions == "old"
 
 
 class TestHeldWhileTheLineIsDown:
@@ -523,3 +558,5 @@ class TestHeldWhileTheLineIsDown:
         assert core.resolved[core.say(GetHistory())]
         come_back(core)
         assert core.resolved[core.say(SendText("x"))]
+        lose(core)
+        assert core.resolved[core.say(SendText("y"))], "it counts anew for each outage"

@@ -155,6 +155,18 @@ class TestStatement14AudioAndSendOrder:
         with pytest.raises(InvalidCommand):
             stage.session.commit_audio().get(timeout=WAIT_S)
 
+    def test_after_a_clear_nothing_is_left_of_what_was_said_before(self, simulate):
+        stage, _ = simulate(**SPOKEN)
+        stage.session.send_audio(np.full(9600, 9000, np.int16), 48_000).get(timeout=WAIT_S)
+        before = len(appended(stage))
+        stage.session.clear_audio().get(timeout=WAIT_S)
+        stage.session.send_audio(np.zeros(9600, np.int16), 48_000).get(timeout=WAIT_S)
+        stage.session.commit_audio().get(timeout=WAIT_S)
+        stage.events.until("assistant_turn_completed")
+        said = appended(stage)[before:]
+        assert not np.frombuffer(said, "<i2").any()
+        assert len(said) == 2 * 4800
+
     @pytest.mark.parametrize(
         "audio", [np.zeros(3, np.int32), np.zeros((2, 3), np.int16), np.array([np.nan]), "text", [1, 2], None]
     )
