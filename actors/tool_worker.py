@@ -17,7 +17,7 @@ from .tool_approval import Approver, ToolApproval
 from .tool_arguments import parse_arguments
 from .tool_call import run_tool
 from .tool_context import ToolContext
-from .tool_outcome import ToolOutcome
+from .tool_outcome import ToolFailureCode, ToolOutcome
 from .tool_processes import ToolProcesses, is_isolated
 
 
@@ -74,13 +74,23 @@ class ToolWorker(GenServer):
         self._session_monitor = watch(
             self._session, lambda _reason: self._context.token.cancel("session_closed")
         )
-        if crash_points.armed:
-            crash_points.reach("tool_worker.before_run")
-        outcome = self._refused() or self._run()
-        if crash_points.armed:
-            crash_points.reach("tool_worker.after_run")
-        cast(self._session, ToolDone(outcome))
+        try:
+            if crash_points.armed:
+                crash_points.reach("tool_worker.before_run")
+            outcome = self._refused() or self._run()
+            if crash_points.armed:
+                crash_points.reach("tool_worker.after_run")
+        except BaseException as error:  # said here: the session may begin to monitor this worker after its end
+            self._tell(self._failed("crashed", f"{type(error).__name__}: {error}"))
+            raise
+        self._tell(outcome)
         raise Exit(NORMAL)
+
+    def _tell(self, outcome: ToolOutcome) -> None:
+        cast(self._session, ToolDone(outcome))
+
+    def _failed(self, code: ToolFailureCode, detail: str) -> ToolOutcome:
+        return ToolOutcome.failed(self._context.call_id, self._context.name, code, detail=detail)
 
     def _refused(self) -> ToolOutcome | None:
         if self._approver is None:
@@ -98,7 +108,7 @@ class ToolWorker(GenServer):
         if context.cancelled:
             return None  # to run it is to find that out
         if refusal is not None:
-            return ToolOutcome.failed(context.call_id, context.name, "denied", detail=refusal)
+            return self._failed("denied", refusal)
         cast(self._session, ToolApproved(context.call_id))
         return None
 

@@ -181,6 +181,13 @@ def test_a_worker_that_dies_is_reported_with_the_reason(rig: Rig) -> None:
     rig.until_idle()
 
 
+def test_a_worker_that_dies_says_why_before_anybody_can_watch_it(rig: Rig) -> None:
+    rig.start("exits")
+    outcome = rig.next(ToolDone).outcome
+    assert (outcome.ok, outcome.error.code, outcome.error.detail) == (False, "crashed", "SystemExit: 3")
+    rig.until_idle()
+
+
 def test_the_end_of_a_worker_comes_behind_its_outcome(rig: Rig) -> None:
     for n in range(50):
         rig.start("quick", f"c{n}")
