@@ -80,7 +80,9 @@ class ToolWorker(GenServer):
             outcome = self._refused() or self._run()
             if crash_points.armed:
                 crash_points.reach("tool_worker.after_run")
-        except BaseException as error:  # said here: the session may begin to monitor this worker after its end
+        except (
+            BaseException
+        ) as error:  # said here: the session may begin to monitor this worker after its end
             self._tell(self._failed("crashed", f"{type(error).__name__}: {error}"))
             raise
         self._tell(outcome)
