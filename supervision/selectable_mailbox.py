@@ -92,7 +92,7 @@ class SelectableMailbox(Mailbox):
         """Return the next envelope: a message, or that a descriptor is ready. After close: one that says nothing."""
         queued = self._queue
         while not self._closed:
-            if self._timers:
+            if self._timers.pending:
                 self._queue_due()
             if queued and not (self._watched and self._is_the_descriptors_turn()):
                 if (envelope := self._next()) is not None:

@@ -56,37 +56,39 @@ class Timer:
 
 
 class TimerHeap:
-    """The timers of one mailbox, soonest first. Falsy while there are none."""
+    """The timers of one mailbox, soonest first.
 
-    __slots__ = ("_cancelled", "_heap", "_lock")
+    Attributes:
+        pending: what is scheduled; to be looked at, for whether there is anything: a mailbox does that per message, and a call
+            of ``__len__`` would be an eighth of all it does.
+    """
+
+    __slots__ = ("_cancelled", "_lock", "pending")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
+        self.pending: list[tuple[float, int, Timer]] = []
         self._cancelled = 0
         self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._heap)
 
     def add(self, deadline: float, message: Any) -> Timer:
         """Schedule `message`."""
         timer = Timer(self, deadline, message)
         with self._lock:
-            heapq.heappush(self._heap, (deadline, next(_sequence), timer))
+            heapq.heappush(self.pending, (deadline, next(_sequence), timer))
         return timer
 
     def forget(self) -> None:
         """Count a cancelled timer; drop them all once they are the majority, so that cancelling costs no memory."""
         with self._lock:
             self._cancelled += 1
-            if self._cancelled * 2 > len(self._heap):
-                self._heap = [entry for entry in self._heap if not entry[2].cancelled]
-                heapq.heapify(self._heap)
+            if self._cancelled * 2 > len(self.pending):
+                self.pending = [entry for entry in self.pending if not entry[2].cancelled]
+                heapq.heapify(self.pending)
                 self._cancelled = 0
 
     def next_deadline(self) -> float | None:
         """Return when the soonest timer is due."""
-        heap = self._heap
+        heap = self.pending
         try:
             return heap[0][0]
         except IndexError:
@@ -96,8 +98,8 @@ class TimerHeap:
         """Remove and return the envelopes that are due, in order of their deadlines."""
         due: list[Envelope[Any]] = []
         with self._lock:
-            while self._heap and self._heap[0][0] <= now:
-                timer = heapq.heappop(self._heap)[2]
+            while self.pending and self.pending[0][0] <= now:
+                timer = heapq.heappop(self.pending)[2]
                 if timer.cancelled:
                     self._cancelled = max(0, self._cancelled - 1)
                 else:

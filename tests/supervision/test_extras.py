@@ -277,7 +277,7 @@ def counts(root, child, steady, registry):
         "references to the child": sys.getrefcount(child),
         "references to a neighbour": sys.getrefcount(steady),
         "references to the supervising actor": sys.getrefcount(actor),
-        "timers": len(root.actor_inbox._timers),
+        "timers": len(root.actor_inbox._timers.pending),
     }
 
 

@@ -13,11 +13,13 @@ from trunkline.supervision import (
     CallTimeout,
     GenServer,
     Mailbox,
+    StableRef,
     call,
     cast,
     join,
     kill,
     stop,
+    teller,
 )
 
 PATIENCE_S = 10.0
@@ -119,3 +121,44 @@ def test_call_works_with_plain_pykka_actors(start_worker):
     assert stop(ref) is True
     with pytest.raises(ActorDown):
         call(ref, 1)
+
+
+# -- telling often
+
+
+class Listens:
+    """Keeps what it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def on_receive(self, message):
+        if message != "told?":
+            self.told.append(message)
+        return list(self.told)
+
+
+class PlainListener(Listens, pykka.ThreadingActor):
+    pass
+
+
+class OurListener(Listens, GenServer):
+    pass
+
+
+@pytest.mark.parametrize("kind", [PlainListener, OurListener])
+def test_a_teller_tells_in_order_and_says_when_the_actor_is_dead(kind):
+    ref = kind.start()
+    tell = teller(ref)
+    for n in range(5):
+        tell(n)
+    assert ref.ask("told?", timeout=PATIENCE_S) == [0, 1, 2, 3, 4]
+    ref.stop(timeout=PATIENCE_S)
+    with pytest.raises(pykka.ActorDeadError):
+        tell("too late")
+
+
+def test_a_teller_of_a_child_tells_whichever_incarnation_runs():
+    ref = StableRef(OurListener, "child")
+    assert teller(ref) == ref.tell
