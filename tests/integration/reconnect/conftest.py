@@ -115,6 +115,34 @@ class Answers:
                     return
             events.until("assistant_turn_completed")
 
+    def until_said(self, word: str) -> None:
+        """Read on to the last words of an answer that ends so, whatever became of its turn."""
+        events = self._stage.events
+        while not any(e.text.split()[-1:] == [word] for e in events.seen if e.kind in self.FINAL):
+            events.until_any(self.FINAL)
+
+    def until_ends_with(self, word: str) -> None:
+        """Read on to a whole answer that ends so."""
+        events = self._stage.events
+        while True:
+            said = {event.turn_id: event.text for event in events.seen if event.kind in self.FINAL}
+            for event in events.of("assistant_turn_completed"):
+                if event.status == "completed" and said.get(event.turn_id, "").split()[-1:] == [word]:
+                    return
+            events.until("assistant_turn_completed")
+
+    def until_answered_or(self, crashed: Callable[[], object]) -> None:
+        """Read on to the end of an answer to everything so far, unless the session crashed meanwhile."""
+        events = self._stage.events
+        while not crashed():
+            events.drain()
+            ended = [e.turn_id for e in events.of("assistant_turn_completed") if e.status == "completed"]
+            calls = {event.turn_id for event in events.of("tool_call_started")}
+            users = len(self._stage.wire.sent("response.create"))
+            if len(ended) >= users and ended and ended[-1] not in calls:
+                return
+            threading.Event().wait(0.005)
+
     def quiet(self) -> None:
         """Let the fault come that may be under way, and the line that follows it, and then everything else."""
         stage = self._stage
