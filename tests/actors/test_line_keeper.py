@@ -141,8 +141,8 @@ class TestWhatIsToldAgain:
         core.say(SendText("two"))
         before = [item.item_id for item in core.core._conversation.history()]
         lose(core)
-        core.timer("retry")
         core.clear()
+        core.timer("retry")
         core.open()
         told = [frame["item"] for frame in core.wire if frame["type"] == "conversation.item.create"]
         for item in told:
@@ -157,8 +157,8 @@ class TestWhatIsToldAgain:
         core = drive(turn_detection="server_vad")
         core.server("input_audio_buffer.committed", item_id="u1")
         lose(core)
-        core.timer("retry")
         core.clear()
+        core.timer("retry")
         core.open()
         assert core.types() == ["session.update"]
 
@@ -174,8 +174,8 @@ class TestWhatIsToldAgain:
             transcript="hello",
         )
         lose(core)
-        core.timer("retry")
         core.clear()
+        core.timer("retry")
         core.open()
         assert core.types() == ["session.update", "conversation.item.create", "response.create"]
 
