@@ -10,7 +10,7 @@ import numpy as np
 
 from trunkline.testing import HttpStatus, Refuse
 
-SHORT = {"session_max_age_s": 2.0}
+SHORT = {"session_max_age_s": 4.0}
 
 
 def moved(stage: Any) -> Any:
@@ -70,7 +70,7 @@ class TestStatement09Rollover:
 
     def test_attempts_that_fail_are_made_again_and_harm_nobody(self, rig: Any, answers: Any) -> None:
         faults = (Refuse().at_connection(2), HttpStatus(503).at_connection(3))
-        stage = rig("text", *faults, options={"session_max_age_s": 4.0}, rollover_margin_s=60)
+        stage = rig("text", *faults, options=SHORT, rollover_margin_s=60)
         stage.say("one")
         answers(stage).until("heard one")
         moved(stage)
