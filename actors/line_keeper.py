@@ -166,7 +166,7 @@ class LineKeeper:
             return NOTHING
         refusal = self._refusal
         if refusal is None or (self.up and now - self._warned_at > WARNING_S):
-            return self._lost(error, now)
+            return self._lost(error if self._may_retry else _never_opened(error), now)
         return self._lost(_refused(refusal, error.close_code), now)
 
     # -- the line that is to follow
@@ -331,6 +331,13 @@ def _refused(detail: ErrorDetail, close_code: int | None) -> HandshakeRefused:
         code=detail.code,
         close_code=close_code,
         recoverable=_may_come_back(detail, close_code),
+    )
+
+
+def _never_opened(error: LineClosed) -> HandshakeRefused:
+    """Return what whoever connects is told of a line that ended before the session was confirmed."""
+    return HandshakeRefused(
+        error.message, code=error.code, close_code=error.close_code, recoverable=error.recoverable
     )
 
 

@@ -100,6 +100,8 @@ def test_a_close_right_after_the_upgrade_fails_connect(
         peer.hold()
 
     error = failure(start_broker(raw_server(script).url))
+    assert isinstance(error, HandshakeRefused)
+    assert error.close_code == close_code
     assert f"{close_code}" in str(error)
     assert "go away" in str(error)
 
@@ -111,7 +113,9 @@ def test_a_server_that_hangs_up_after_session_created_fails_connect(
         peer.upgrade()
         peer.send(CREATED)
 
-    assert failure(start_broker(raw_server(script).url)).code == "connection_lost"
+    error = failure(start_broker(raw_server(script).url))
+    assert isinstance(error, HandshakeRefused)
+    assert (error.code, error.close_code) == ("connection_lost", 1006)
 
 
 def test_a_refused_port_fails_connect(start_broker: Any) -> None:
