@@ -323,7 +323,7 @@ class TestIsolation:
     @pytest.mark.parametrize("how", ["interrupt", "timeout", "close", "stop"])
     @pytest.mark.parametrize("name", ["sleeps_deaf", "backtracks"])
     def test_a_tool_stuck_in_c_is_killed(self, simulate, killable, started, name, how):
-        config = {"tool_timeout_s": 0.5} if how == "timeout" else {"settle_dropped_calls": True}
+        config = {"tool_timeout_s": 1.5} if how == "timeout" else {"settle_dropped_calls": True}
         stage, _ = simulate(
             [CallTool(name, {"started": started.path}, call_id="c1")],
             [Say("done")],
@@ -381,6 +381,30 @@ class TestIsolation:
         stage.quiet()
         assert [(call_id, code_of(output)) for call_id, output in stage.outputs()] == [("c1", "crashed")]
         assert "SIGKILL" in stage.events.of("tool_call_failed")[0].error
+
+    def test_a_crash_of_the_worker_supervisor_kills_the_process_and_costs_the_call(
+        self, simulate, killable, started
+    ):
+        stage, _ = simulate(
+            [CallTool("backtracks", {"started": started.path}, call_id="c1")],
+            [Say("done")],
+            tools=[killable.backtracks],
+        )
+        stage.say("go")
+        pid = started()
+        (supervisor,) = [
+            ref for ref in pykka.ActorRegistry.get_all() if ref.actor_class.__name__ == "WorkerSupervisor"
+        ]
+        crash_actor(supervisor, RuntimeError("a bug"))
+        stage.events.until("assistant_text", text="done")
+        stage.quiet()
+        ((call_id, output),) = stage.outputs()
+        assert call_id == "c1"
+        assert code_of(output) in ("crashed", "cancelled")
+        deadline, pause = time.monotonic() + PATIENCE_S, threading.Event()
+        while not is_gone(pid) and time.monotonic() < deadline:
+            pause.wait(0.005)
+        assert is_gone(pid)
 
     def test_a_process_outlives_a_crash_of_the_session(self, simulate, killable, started, wait_restarted):
         stage, _ = simulate(

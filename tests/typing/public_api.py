@@ -19,6 +19,7 @@ from trunkline import (
     RealtimeEvent,
     RealtimeFrame,
     SessionProxy,
+    ToolApproval,
     ToolContext,
     tool,
 )
@@ -37,6 +38,24 @@ def add(a: int, b: int) -> int:
 async def wait(seconds: float, ctx: ToolContext) -> str:
     """Wait a little."""
     return f"{seconds} {ctx.call_id}"
+
+
+@tool(isolation="process", background=True, needs_approval=True)
+def sort(words: list[str]) -> list[str]:
+    """Sort words."""
+    return sorted(words)
+
+
+def approve(question: ToolApproval) -> bool:
+    """Allow what is short."""
+    assert_type(question.server_label, str | None)
+    return len(question.arguments) < 3
+
+
+def careful() -> Config:
+    """Tools and who decides on them."""
+    assert_type(sort(["b", "a"]), list[str])
+    return Config(tools=[sort], approve_tool=approve, approval_timeout_s=5.0)
 
 
 def calling(gateway: OpenAIGateway) -> None:
