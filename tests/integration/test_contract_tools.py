@@ -755,6 +755,7 @@ class TestStatement07Policies:
         puppet.done("r1", create=create)
         door.wait_inside("a")
         puppet.send("input_audio_buffer.speech_started", audio_start_ms=100, item_id="u1")
+        stage.events.until("user_speech_started")
         door.open("a")
         stage.events.until("tool_batch_submitted", turn_id="r1")
         stage.quiet()
