@@ -2,7 +2,7 @@
 
 Prints a table on standard error and JSON on standard output. The session is a real one, with the simulator at the other end of its
 line. The contract's figure (statement 7): a tool sees its cancel token within 50 ms; the exit status is 1 if the 99th
-percentile does not hold it.
+percentile does not hold it. On a busy machine it measures the others: `chrt -f 50 python benchmarks/tools.py` keeps them away.
 """
 
 import argparse
