@@ -199,6 +199,11 @@ class Watch:
             if not self._read():
                 raise AssertionError(f"no {kind} {fields} came; seen: {self.kinds()}")
 
+    def expect_end(self) -> None:
+        """The stream is over."""
+        assert self._stream.ended
+        assert list(self._stream) == []
+
     def drain(self) -> None:
         """Take what is there."""
         while self._stream.backlog:
