@@ -4,7 +4,8 @@
 
 Each caller holds conversations of 8 to 20 turns (typed, spoken by push to talk or under voice activity detection, with tools,
 interrupted), has each session judged, closes it and opens the next. Every message carries a token that the far end's brain
-answers once (`far_end`). Which faults are fair says `wire_faults`, which crashes `chaos`.
+answers once (`far_end`). Which faults are fair says `wire_faults`, which crashes `chaos`. The provider ends a session after
+14 s, so that most lines have to be followed by another in time (*rollovers*).
 
 The figures, each over all sessions, as a subscriber (an EventStream) saw it and as the far end has it at the session's end:
 
@@ -14,7 +15,7 @@ The figures, each over all sessions, as a subscriber (an EventStream) saw it and
 - *duplicated answers*: messages that two completed turns answered, and completed turns without anything to answer in
   sessions in which nothing was cut off on purpose (there an answer to nothing can be meant). Zero.
 - *accepted messages lost*: accepted messages that are not exactly once, or not in their order, in the conversation as the
-  provider has it at the end. Zero.
+  provider has it at the end; and what was spoken on a line that held, or had a successor, and was not transcribed. Zero.
 - *tool outputs missing or doubled*: calls that have two outputs in that conversation or two outcomes at the subscriber, or
   that were dispatched, not interrupted, and have no output there. *Tools run after their outcome*: calls whose function
   began once more after their outcome was told. Zero. (A call whose session is *killed* before that may run again: *calls
@@ -92,7 +93,7 @@ class Clerk:
         self._folder = folder
         self._lock = threading.Lock()
         self.violations: list[Violation] = []
-        self.turns = self.sessions = self.resumptions = self.tool_calls = 0
+        self.turns = self.sessions = self.resumptions = self.rollovers = self.tool_calls = 0
         self.reruns = self.failed_yet_answered = 0
         self.errors: Counter[str] = Counter()
         self.crashes: list[str] = []
@@ -102,6 +103,7 @@ class Clerk:
             self.sessions += 1
             self.turns += judge.turns_completed()
             self.resumptions += judge.resumptions
+            self.rollovers += judge.rollovers
             self.tool_calls += len(judge.settled_calls)
             self.errors.update(judge.errors)
             self.reruns += judge.reruns
@@ -176,6 +178,7 @@ def soak(options: argparse.Namespace, far_end: Connection, url: str, folder: Pat
         turn_detection="none",
         input_audio_transcription=False,
         connect_timeout_s=3.0,
+        rollover_margin_s=6.0,
     )
     clerk = Clerk(far_end, folder)
     gateway = SoakGateway(url, lambda: attempts.update(["connect"]))
@@ -228,6 +231,7 @@ def run(options: argparse.Namespace, world: World, clerk: Clerk) -> dict[str, An
         "reconnects timed": len(whole),
         "sessions": clerk.sessions,
         "resumptions": clerk.resumptions,
+        "rollovers": clerk.rollovers,
         "tool calls": clerk.tool_calls,
         "calls run twice": clerk.reruns,
         "messages that failed, yet were answered": clerk.failed_yet_answered,

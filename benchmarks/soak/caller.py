@@ -261,13 +261,13 @@ class Caller(threading.Thread):
     def _speak(self, *, commit: bool) -> None:
         token, judge = self._new_token(), self._judge
         sound = encode_words(token, word_ms=150)
-        n_lost, n_errors = judge.losses + judge.resumptions, len(judge.spoken)
+        n_lost, n_errors, refused = judge.losses + judge.resumptions, len(judge.spoken), False
         sound = np.concatenate([sound, SILENCE])
         for start in range(0, len(sound), FRAME):
             try:
                 self._ask(lambda piece=sound[start : start + FRAME]: self._session.send_audio_frame(piece))
             except Refused:
-                pass  # audio into a dead line is gone
+                refused = True  # audio into a dead line is gone
         if commit:
             try:
                 self._ask(self._session.commit_audio)
@@ -276,8 +276,8 @@ class Caller(threading.Thread):
         # Sound that the line took with it is gone: what counts is what was heard of it.
         cut_off = lambda: judge.losses + judge.resumptions > n_lost  # noqa: E731
         self._pump(lambda: len(judge.spoken) > n_errors or cut_off(), 10.0)
-        if not (len(judge.spoken) > n_errors or cut_off()):
-            self._world.refused["speech: not heard"] += 1
+        if token not in judge.spoken and not cut_off() and not refused:
+            judge.never_heard(token)
         if commit and token not in judge.spoken:
             judge.cut.add("speech of which nothing was heard")  # it may have asked for a reply to nothing
 

@@ -22,6 +22,8 @@ from trunkline.simulator import CallTool, Conversation, Pause, Say, Simulator, S
 TOKEN = re.compile(r"\bt\d+x\d+x\d+\b")
 LONG = "and so on " * 8
 WORD_S = 0.02
+MAX_AGE_S = 14.0
+"""What the provider allows a session to last; with callers that talk for twenty seconds most lines have a successor."""
 
 
 def text_of(item: Mapping[str, Any]) -> str:
@@ -131,7 +133,8 @@ def serve(pipe: Connection, seed: int, seconds: float, sessions: int, rate: floa
     """Run the simulator until the pipe says so; answer what is asked over the pipe."""
     plan = wire_plan(seed, seconds, sessions, rate)
     brain = TokenBrain()
-    with Simulator(brain, faults=plan, ping_interval_s=None, log_limit=150_000) as simulator:
+    options: dict[str, Any] = {"ping_interval_s": None, "log_limit": 150_000, "session_max_age_s": MAX_AGE_S}
+    with Simulator(brain, faults=plan, **options) as simulator:
         pipe.send(simulator.url)
         while True:
             what, argument = pipe.recv()

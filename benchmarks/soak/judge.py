@@ -71,7 +71,7 @@ class Judge:
         self.outcome_at_s: dict[str, float] = {}
         self.reruns = self.answered_all_the_same = 0
         self.resumptions = 0
-        self.losses = 0
+        self.losses = self.rollovers = 0
         self.closed: list[SessionClosed] = []
         self.opened = 0
         self.violations: list[Violation] = []
@@ -89,6 +89,8 @@ class Judge:
                 self.opened += 1
                 if self._n_events > 1:
                     self._wrong("order of events", "session_opened was not the first event")
+            case SessionUpdated(rolled_over=True):
+                self.rollovers += 1
             case SessionUpdated(resumed=True):
                 self.resumptions += 1
             case SessionClosed():
@@ -137,6 +139,9 @@ class Judge:
 
     def never_answered(self, token: str, waited_s: float) -> None:
         self._wrong("turns lost", f"{token} was accepted and not answered within {waited_s:.0f} s")
+
+    def never_heard(self, token: str) -> None:
+        self._wrong("accepted messages lost", f"{token} was spoken on a line that held, and not transcribed")
 
     def never_ended(self) -> None:
         for turn_id in self.open_turns():
