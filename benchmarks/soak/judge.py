@@ -30,6 +30,8 @@ from trunkline import (
 TOKEN = re.compile(r"\bt\d+x\d+x\d+\b")
 AUDIT = re.compile(r"users (\S*) outputs (\S*) end")
 KEPT = 80
+EXPECTED = {"connection_lost", "session_expired", "malformed_frame", "malformed_event"}
+"""What the faults bring about: ends of lines, and events that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,6 @@ class Judge:
         self.completed: Counter[str] = Counter()
         self.settled_calls: Counter[str] = Counter()
         self.dispatched: dict[str, str] = {}
-        self.outcome_at_s: dict[str, float] = {}
         self.reruns = self.answered_all_the_same = 0
         self.resumptions = 0
         self.losses = self.rollovers = 0
@@ -98,6 +99,8 @@ class Judge:
             case Error(code=code):
                 self.errors[code] += 1
                 self.losses += code == "connection_lost"
+                if code not in EXPECTED:
+                    self._wrong("errors that no fault explains", f"{code}: {event.message}")
             case UserTranscript(text=text, error=None):
                 self._heard(text)
             case AssistantTurnStarted(turn_id=turn_id):
@@ -113,10 +116,11 @@ class Judge:
             case Interrupted(turn_id=turn_id, reason=reason):
                 self._interrupted(turn_id, reason)
             case ToolCallDispatched(turn_id=turn_id, call_id=call_id):
+                if self.settled_calls[call_id]:
+                    self._wrong("tools run after their outcome", f"{call_id} was dispatched again")
                 self.dispatched[call_id] = turn_id
             case ToolCallCompleted(call_id=call_id) | ToolCallFailed(call_id=call_id):
                 self.settled_calls[call_id] += 1
-                self.outcome_at_s.setdefault(call_id, at_s)
             case _:
                 pass
 
@@ -154,8 +158,8 @@ class Judge:
     def ended(self) -> None:
         self._wrong("sessions lost", f"the session ended: {self.closed}")
 
-    def conclude(self, runs: dict[str, list[float]]) -> None:
-        """The session is quiescent: judge it as a whole. `runs`: when each call's tool began to run."""
+    def conclude(self, runs: Counter[str]) -> None:
+        """The session is quiescent: judge it as a whole. `runs`: how often each call's tool was run."""
         for token, n in self.completed.items():
             if n > 1 and token not in self.cut:
                 self._wrong("duplicated answers", f"{token} was answered by {n} completed turns")
@@ -180,13 +184,10 @@ class Judge:
         if typed != [token for token in self.accepted if token in there]:
             self._wrong("accepted messages lost", f"out of order: {typed}")
 
-    def _judge_tools(self, runs: dict[str, list[float]]) -> None:
+    def _judge_tools(self, runs: Counter[str]) -> None:
         outputs = self.audit[1] if self.audit is not None else Counter[str]()
         for call_id in {*outputs, *self.dispatched, *self.settled_calls}:
-            began = runs.get(call_id, [])
-            self.reruns += len(began) > 1
-            if began and began[-1] > self.outcome_at_s.get(call_id, began[-1]):
-                self._wrong("tools run after their outcome", f"{call_id} ran at {began}")
+            self.reruns += runs[call_id] > 1
             if outputs[call_id] > 1 or self.settled_calls[call_id] > 1:
                 n = f"{outputs[call_id]} outputs, {self.settled_calls[call_id]} outcomes"
                 self._wrong("tool outputs missing or doubled", f"{call_id} has {n}")

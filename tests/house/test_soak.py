@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -51,7 +52,7 @@ def turn(turn_id, text, status="completed"):
 def verdict(judge, runs=None):
     """What is wrong with a session that ends here, by figure."""
     told(judge, SessionClosed("client"))
-    judge.conclude(runs or {})
+    judge.conclude(runs or Counter())
     return [violation.figure for violation in judge.violations]
 
 
@@ -109,9 +110,9 @@ def test_a_call_has_one_output(judge, outputs):
     assert verdict(judge) == ["tool outputs missing or doubled"]
 
 
-def test_a_tool_that_runs_when_its_outcome_is_known_is_found(judge):
-    told(judge, *called("c"), *audit("", "c=1"))
-    assert verdict(judge, {"c": [0.5, 100.0]}) == ["tools run after their outcome"]
+def test_a_tool_that_is_dispatched_again_when_its_outcome_is_known_is_found(judge):
+    told(judge, *called("c"), ToolCallDispatched("r1", "c", "stamp", {}), *audit("", "c=1"))
+    assert verdict(judge, Counter(c=2)) == ["tools run after their outcome"]
     assert judge.reruns == 1
 
 
@@ -126,6 +127,10 @@ def test_a_delta_after_the_interruption_is_found(judge):
 
 def test_a_stream_that_does_not_begin_with_session_opened_is_found(judge):
     assert set(verdict(told(judge, SessionOpened("s")))) == {"order of events"}
+
+
+def test_an_error_that_no_fault_explains_is_found(judge):
+    assert verdict(told(judge, Error("invalid_value", "no"))) == ["errors that no fault explains"]
 
 
 def test_losses_and_resumptions_are_counted(judge):
