@@ -6,13 +6,13 @@ what is recorded is recorded before the command that caused it is answered.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..gateway.client_events import ClientEvent, InputAudioBufferAppend
 from ..gateway.config import Config
-from .events import CloseReason, Event
+from .events import CloseReason, Event, SessionClosed
 from .session_log import Entry
 
 
@@ -158,6 +158,11 @@ class Finish:
     message: str | None = None
     error: Exception | None = None
 
+    @property
+    def closed(self) -> SessionClosed:
+        """The last event of every subscriber."""
+        return SessionClosed(self.reason, self.code, self.message)
+
 
 Effect: TypeAlias = (
     Event
@@ -182,3 +187,19 @@ Effect: TypeAlias = (
 )
 Effects: TypeAlias = Sequence[Effect]
 NOTHING: Effects = ()
+
+
+def accepted(effects: Effects, last_written: object, waiting: Container[int]) -> list[Resolve]:
+    """Return what is to be answered of a command whose effects were not all performed, because the session crashed.
+
+    If all that it records is in the log, the next incarnation carries it out: a caller that tried again would say it twice.
+
+    Args:
+        effects: the command's.
+        last_written: the newest entry of the log.
+        waiting: the tokens that were not answered.
+    """
+    records = [effect.entry for effect in effects if isinstance(effect, Record)]
+    if not records or records[-1] is not last_written:
+        return []
+    return [effect for effect in effects if isinstance(effect, Resolve) and effect.token in waiting]

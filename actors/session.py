@@ -53,6 +53,7 @@ from .effects import (
     StopTimer,
     StopTool,
     SwitchLine,
+    accepted,
 )
 from .errors import SessionGone, SessionLogError
 from .events import EVENT_CLASSES, SessionClosed, SessionEvent, SessionOpened
@@ -93,6 +94,7 @@ class SessionActor(GenServer):
         self._timers = NamedTimers(self._send_after)
         self._lines: Lines | None = None
         self._crew: Crew  # from on_start on
+        self._written: object = None
         self._began = False
 
     # -- lifecycle
@@ -221,7 +223,13 @@ class SessionActor(GenServer):
         if self._mailbox.in_hand_is_ask():
             token = self._last_token = self._last_token + 1
             self._replies[token] = self._defer_reply()
-        self._perform(self._core.command(message, token, self._now()))
+        effects = self._core.command(message, token, self._now())
+        try:
+            self._perform(effects)
+        except BaseException:
+            # What is in the log is the next incarnation's to carry out: a caller that tried again would say it twice.
+            self._answer(accepted(effects, self._written, self._replies))
+            raise
 
     # -- the line
 
@@ -238,9 +246,7 @@ class SessionActor(GenServer):
 
     def _on_next_frame(self, frame: memoryview) -> None:
         with contextlib.suppress(ProtocolError):  # nothing counts on that line yet
-            effects = self._core.receive_next(self._decode(frame), self._frame_time)
-            for effect in effects:
-                self._performers[type(effect)](effect)
+            self._answer(self._core.receive_next(self._decode(frame), self._frame_time))
 
     def _on_frame(self, frame: memoryview) -> None:
         # The hot path: for a delta this is a decode, a lookup, an event and its delivery.
@@ -370,8 +376,8 @@ class SessionActor(GenServer):
             try:
                 self._entry.log.append(effect.entry)
             except SessionLogError as error:
-                # What cannot be written down was not accepted, and what is known here is more than what is written: start anew.
-                raise Exit(error) from error
+                raise Exit(error) from error  # what is known here is more than what is written: start anew
+            self._written = effect.entry
             if crash_points.armed:
                 crash_points.reach("session.after_accept")
 
@@ -390,7 +396,4 @@ class SessionActor(GenServer):
         self._replies.clear()
 
     def _closing(self) -> SessionClosed:
-        finish = self._finish
-        if finish is None:
-            return SessionClosed("client")
-        return SessionClosed(finish.reason, finish.code, finish.message)
+        return SessionClosed("client") if self._finish is None else self._finish.closed

@@ -355,16 +355,15 @@ class TestAcceptedAcrossACrash:
             "system": lambda: session.send_system_text("look"),
             "item": lambda: session.create_item(assistant_text("look")),
         }[kind]
-        with crash_at(
-            "session.after_accept", after=int(kind == "image")
-        ) as crashes:  # its wish for a reply comes second
-            say().exception(timeout=WAIT_S)
+        # the wish for a reply to the image comes first, and then it
+        with crash_at("session.after_accept", after=int(kind == "image")) as crashes:
+            accepted = say().get(timeout=WAIT_S)
             crashes.wait(WAIT_S)
         stage.events.until("session_updated", resumed=True)
         if kind == "image":
             stage.events.until("assistant_turn_completed", status="completed")
         stage.quiet()
-        assert [item.text for item in history(stage)].count("look") == 1
+        assert [item.item_id for item in history(stage) if item.text == "look"] == [accepted]
         assert len(stage.wire.sent(ITEM, 2)) == 1
         assert len(heard) == (kind == "image")
 
