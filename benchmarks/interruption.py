@@ -3,8 +3,11 @@
 A server in a process of its own speaks to all sessions at once, twice as fast as the sound plays, and hears each caller cut in
 at random; the callers' microphones are on meanwhile. Both processes read the same clock (CLOCK_MONOTONIC): the server puts the
 time into the event that it sends, the session's callback and an EventStream's reader take it out, and the server notes when the
-`conversation.item.truncate` comes. Prints a table on standard error and JSON on standard output; the exit status is 1 if a p99 is
-above `--limit-ms`, or an interruption brought no truncation.
+`conversation.item.truncate` comes.
+
+On a machine that others use too, the tail is the scheduler's: so a thread of the same process that does nothing but wait for
+5 ms, again and again, tells how late it was woken (*noise*). Prints a table on standard error and JSON on standard output; the
+exit status is 1 if a p99 is above `--limit-ms` and what the noise has above 1 ms, or an interruption brought no truncation.
 """
 
 import argparse
@@ -31,7 +34,9 @@ PIECE_MS = 100
 PACE = 2.0
 TALK_S = (0.3, 0.7)
 MICROPHONE_S = 0.04
+NOISE_S = 0.005
 PATIENCE_S = 120.0
+NOISE = "noise"
 PIECE = base64.b64encode(np.zeros(24 * PIECE_MS, np.int16).tobytes()).decode()
 SESSION = {"id": "sess_1", "type": "realtime", "model": "gpt-realtime-2", "object": "realtime.session"}
 
@@ -130,6 +135,15 @@ def read(events: Iterator[Event], watch: Watch) -> None:
         watch(event)
 
 
+def noise(late_ms: list[float], enough: threading.Event) -> None:
+    """Note how late a thread is woken that waits for the clock."""
+    while True:
+        due = time.monotonic() + NOISE_S
+        if enough.wait(NOISE_S):
+            return
+        late_ms.append(1000 * (time.monotonic() - due))
+
+
 def microphones(sessions: list[SessionProxy], enough: threading.Event) -> None:
     """Speak into all sessions, a frame each every 40 ms, one after the other."""
     frame = np.zeros(int(24_000 * MICROPHONE_S), np.int16)
@@ -149,16 +163,23 @@ def measured(url: str, n_sessions: int, n_cuts: int) -> dict[str, list[float]]:
         for session, callback, stream in zip(sessions, callbacks, streams, strict=True):
             session.subscribe(callback).get(timeout=PATIENCE_S)
             threading.Thread(target=read, args=(session.events(), stream), daemon=True).start()
-        microphone = threading.Thread(target=microphones, args=(sessions, enough))
-        microphone.start()
+        late_ms: list[float] = []
+        others = [
+            threading.Thread(target=microphones, args=(sessions, enough)),
+            threading.Thread(target=noise, args=(late_ms, enough)),
+        ]
+        for other in others:
+            other.start()
         try:
             for _ in (*callbacks, *streams):
                 if not done.acquire(timeout=PATIENCE_S):
                     raise TimeoutError("interruptions are missing")
         finally:
             enough.set()
-            microphone.join()
+            for other in others:
+                other.join()
     return {
+        NOISE: late_ms,
         "interrupted at a callback": [took for watch in callbacks for took in watch.took_ms],
         "interrupted at an EventStream": [took for watch in streams for took in watch.took_ms],
     }
@@ -196,7 +217,10 @@ def main() -> int:
         )
     print(json.dumps({**figures, "python": platform.python_version()}))
     all_came = len(truncated) == options.sessions * options.cuts
-    in_time = all(quantile(values, 0.99) <= options.limit_ms for values in took.values())
+    allowed_ms = options.limit_ms + max(
+        0.0, quantile(took.pop(NOISE), 0.99) - 1.0
+    )  # 1 ms is what a quiet machine has
+    in_time = all(quantile(values, 0.99) <= allowed_ms for values in took.values())
     return 0 if all_came and in_time else 1
 
 
