@@ -252,6 +252,16 @@ class TestFailures:
         core.done("r1")
         assert not core.of(SwitchLine)
 
+    def test_that_the_worker_ends_behind_its_line_is_no_failure(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        attempt = successor(core)
+        core.take(core.core.connect_failed(attempt, Unreachable("the worker ended"), core.now))
+        assert not core.of(DropLine)
+        core.begin("r1")
+        core.done("r1")
+        assert len(core.of(SwitchLine)) == 1
+
     def test_one_that_does_not_come_in_time_is_given_up(self, drive):
         core = open_with(drive)
         core.timer("rollover")
