@@ -51,7 +51,8 @@ class Future(pykka.ThreadingFuture[T]):
         def __getattr__(self, name: str) -> Any:
             """Say what was probably forgotten: the mistake that everybody makes once."""
             raise AttributeError(
-                f"a Future has no {name!r}; what it brings may: .get() it, or await it", name=name
+                f"'Future' object has no attribute {name!r}; what it brings may: .get() it, or await it",
+                name=name,
             )
 
     def set(self, value: T | None = None) -> None:

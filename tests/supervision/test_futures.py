@@ -230,7 +230,7 @@ def test_setters_and_getters_never_miss_each_other(switching):
 
 
 def test_who_forgets_to_get_the_value_is_told_so():
-    with pytest.raises(AttributeError, match=r"a Future has no 'send_text'.*\.get\(\) it"):
+    with pytest.raises(AttributeError, match=r"'Future' object has no attribute 'send_text'.*\.get\(\) it"):
         _ = Future().send_text
     assert not hasattr(Future(), "send_text")
     assert Future().done() is False
