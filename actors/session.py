@@ -59,9 +59,8 @@ from .errors import SessionGone, SessionLogError
 from .events import EVENT_CLASSES, SessionClosed, SessionEvent, SessionOpened
 from .line import LineService
 from .lines import Lines
-from .memory import recall
 from .named_timers import NamedTimers, TimerDue
-from .open_turns import TURN_EVENTS
+from .open_turns import TURN_EVENTS, recollect
 from .recipe import SessionRecipe, build_core
 from .tool_outcome import ToolOutcome
 from .tool_worker import ToolApproved, ToolDone
@@ -117,9 +116,8 @@ class SessionActor(GenServer):
             entry.processes,
         )
         self._began = True
-        self._core = build_core(
-            self._recipe, recall(entry.log.read()), restarts, epoch_s=time.time() - self._now()
-        )
+        memory = recollect(entry.log, entry.turns, with_tools=bool(self._recipe.tools))
+        self._core = build_core(self._recipe, memory, restarts, epoch_s=time.time() - self._now())
         self._receive = self._core.receive
         mailbox = cast(SelectableMailbox, self._mailbox)
         lines = self._lines = Lines(

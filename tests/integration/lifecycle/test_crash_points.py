@@ -81,6 +81,32 @@ def test_of_a_command_that_was_half_written_down_nothing_is_left(trunk: Any, rea
     reader.rest()
 
 
+@pytest.mark.parametrize("after", [3, 8, 10, 11])
+def test_who_is_answered_anew_after_a_crash_was_not_told_the_old_answer(
+    trunk: Any, read: Any, after: int
+) -> None:
+    """The model may call tools, so that more may have been to come: it is asked again, and must not believe it has answered."""
+
+    @tool
+    def look() -> str:
+        """Look at something."""
+        return "seen"
+
+    line = trunk(ECHO, tools=[look])
+    session = line.connect()
+    reader = read(session.events())
+    with crash_at("session.after_receive", after=after) as crashes:
+        session.send_text("a").get(timeout=10)
+        crashes.wait(10.0)
+    assert reader.until("session_updated", resumed=True)
+    assert reader.until("assistant_turn_completed", status="completed")
+    again = [frame["item"]["role"] for frame in line.wire.sent("conversation.item.create", connection=2)]
+    assert again == ["user"]
+    line.wire.sent("response.create", connection=2).once()
+    session.close().get(timeout=5)
+    reader.rest()
+
+
 @pytest.mark.parametrize("point", WORKER_POINTS)
 def test_a_tool_worker_that_crashes_anywhere_costs_its_call_alone(
     trunk: Any, read: Any, wait_until: Any, point: str
