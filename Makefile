@@ -21,7 +21,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	@echo "installing Trunkline into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --editable '.[simulator]' > $(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log; exit 1; }
+	@$(BIN)/python -m pip install --quiet --editable '.[simulator,audio]' > $(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log; exit 1; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -1,7 +1,7 @@
 """A question in a WAV file, the answer in another: ``python wav_voice.py question.wav answer.wav``.
 
-Any rate, mono or stereo, 16 bit. Without a key it talks to the simulator, whose words are tones: without a file, it asks a question
-made of such tones, and prints what it hears in the answer.
+Any rate, mono or stereo, 16 bit, a tenth of a second or more. Without a key it talks to the simulator, whose words are tones:
+without a file, it asks a question made of such tones, and prints what it hears in the answer.
 """
 
 import os
@@ -29,12 +29,22 @@ PATIENCE_S = 30.0
 
 
 def read_wav(path: Path) -> tuple[Pcm16, int]:
-    """Return a file's samples, ``(n_samples,)`` or ``(n_samples, 2) int16``, and its rate."""
-    with wave.open(str(path), "rb") as file:
-        if file.getsampwidth() != 2:
-            raise SystemExit(f"{path}: {8 * file.getsampwidth()} bit; this example reads 16 bit")
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-        return samples.reshape(-1, file.getnchannels()), file.getframerate()
+    """Return a file's samples, ``(n_samples, 1 or 2) int16``, and its rate. Ends the program if it cannot be read."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            n_channels, width, rate_hz = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            data = file.readframes(file.getnframes())
+    except (OSError, EOFError, wave.Error) as error:
+        raise SystemExit(f"{path}: not a WAV file of integers that can be read: {error!r}") from error
+    if width != 2 or n_channels > 2:
+        raise SystemExit(
+            f"{path}: {8 * width} bit, {n_channels} channels; this example reads 16 bit, mono or stereo"
+        )
+    n_frames = len(data) // (2 * n_channels)  # of a file that was cut off, what is whole
+    samples = np.frombuffer(data, "<i2", n_frames * n_channels).reshape(n_frames, n_channels)
+    if n_frames < rate_hz / 10:
+        raise SystemExit(f"{path}: {1000 * n_frames / rate_hz:.0f} ms; a provider takes 100 ms or more")
+    return samples, rate_hz
 
 
 def write_wav(path: Path, samples: Pcm16, rate_hz: int) -> None:
@@ -48,13 +58,15 @@ def write_wav(path: Path, samples: Pcm16, rate_hz: int) -> None:
 
 def converse(question: Path, answer: Path) -> None:
     """Ask what one file says, and write what is answered to the other."""
+    samples, question_hz = read_wav(question)
+    if not answer.parent.is_dir():
+        raise SystemExit(f"{answer}: there is no folder {answer.parent}")
     config = Config(voice="marin", turn_detection="none", instructions="Answer in one sentence.")
     heard: list[Pcm16] = []
     rate_hz = 24_000
     with gateway() as provider, Broker.start("gpt-realtime-2", gateway=provider, config=config) as broker:
         session = broker.connect().get(timeout=PATIENCE_S)
         events = session.events()
-        samples, question_hz = read_wav(question)
         session.send_audio(samples, question_hz).get(timeout=PATIENCE_S)
         session.commit_audio().get(timeout=PATIENCE_S)
         for event in events:
@@ -69,6 +81,8 @@ def converse(question: Path, answer: Path) -> None:
                     print(f"the turn is {status}")
                     break
         session.close().get()
+    if not heard:
+        raise SystemExit("nothing was said, so nothing was written")
     write_wav(answer, np.concatenate(heard), rate_hz)
 
 
@@ -77,7 +91,7 @@ def main() -> None:
     if len(sys.argv) == 3:
         converse(Path(sys.argv[1]), Path(sys.argv[2]))
         return
-    if os.environ.get("OPENAI_API_KEY"):
+    if len(sys.argv) > 1 or os.environ.get("OPENAI_API_KEY"):
         raise SystemExit("usage: python wav_voice.py question.wav answer.wav")
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder, "question.wav"), Path(folder, "answer.wav")

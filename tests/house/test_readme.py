@@ -122,6 +122,14 @@ def test_the_extras_that_can_be_installed_exist(root, readme):
     assert named == set(extras)
 
 
+def test_after_make_run_every_example_has_what_it_needs(root):
+    """The README says that each runs then as it is; one resamples, and so needs more than the simulator."""
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    recipe = (root / "Makefile").read_text().partition("$(VENV)/.run:")[2].partition("\n\n")[0]
+    installed = re.findall(r"--editable '\.\[([\w,]+)\]'", recipe)
+    assert [set(some.split(",")) for some in installed] == [set(extras)]
+
+
 def test_every_link_leads_somewhere_and_every_test_exists(root, readme):
     links = re.findall(r"\]\((?!https?:)([^)#]+)", readme)
     tests = re.findall(r"`(tests/[\w/]+\.py)", readme)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,45 @@ def test_a_stereo_file_of_another_rate_is_understood_and_answered_by_a_file(tmp_
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
         said = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     assert [heard.word for heard in decode_words(said)] == ["The", "capital", "of", "Japan", "is", "Tokyo."]
+
+
+def a_wav(path: Path, *, n_channels: int = 1, width: int = 2, n_frames: int = 24_000) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(n_channels)
+        file.setsampwidth(width)
+        file.setframerate(24_000)
+        file.writeframes(bytes(n_frames * n_channels * width))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, r"question\.wav: not a WAV file .*FileNotFoundError"),
+        (lambda path: path.write_bytes(b""), r"question\.wav: not a WAV file .*EOFError"),
+        (lambda path: path.write_text("no sound at all"), r"question\.wav: not a WAV file .*RIFF"),
+        (lambda path: a_wav(path, width=3), r"24 bit, 1 channels; this example reads 16 bit"),
+        (lambda path: a_wav(path, n_channels=6), r"16 bit, 6 channels; .*mono or stereo"),
+        (lambda path: a_wav(path, n_frames=0), r"0 ms; a provider takes 100 ms or more"),
+        (lambda path: (a_wav(path), path.write_bytes(path.read_bytes()[:1045])), r"21 ms; a provider takes"),
+    ],
+)
+def test_a_file_that_is_no_question_is_named_with_what_is_wrong_with_it(
+    make: Callable[[Path], object], said: str, tmp_path: Path
+) -> None:
+    make(tmp_path / "question.wav")
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "wav_voice.py"), "question.wav", "answer.wav"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert re.search(said, line)
+    assert not (tmp_path / "answer.wav").exists()
 
 
 def one_session_restarted(printed: str) -> None:
