@@ -146,8 +146,9 @@ def test_two_crashes_at_once_are_one_restart_of_all_but_two_of_one(tree, strateg
     reached, release = threading.Event(), threading.Event()
     held = _hold_supervisor(parts, reached, release)
     for name in "ab":
+        told = _told_of_the_end(held[name])
         held[name].tell(ValueError(name))
-        assert join(_Incarnation(held[name]), PATIENCE_S)
+        assert told.wait(PATIENCE_S)
     release.set()
     if alive:
         assert call(parts["a"], "served", PATIENCE_S) == "served"
@@ -158,11 +159,11 @@ def test_two_crashes_at_once_are_one_restart_of_all_but_two_of_one(tree, strateg
         assert parts.ref.actor_inbox.reason is SHUTDOWN
 
 
-class _Incarnation:
-    """The incarnation of the moment behind a StableRef, for `join`."""
-
-    def __init__(self, stable_ref):
-        self.actor_inbox = stable_ref._incarnation.actor_inbox
+def _told_of_the_end(stable_ref):
+    """An event: the supervisor has been told of the end of the incarnation of the moment. Watchers hear in their order."""
+    told = threading.Event()
+    assert stable_ref._incarnation.actor_inbox.watch(lambda _: told.set())
+    return told
 
 
 def _hold_supervisor(parts, reached, release):
@@ -297,9 +298,9 @@ def test_a_crash_before_a_restarting_child_takes_its_retry_over(tree):
     a = parts["a"]
     parts["b"].tell(ValueError("x"))
     assert reached.wait(PATIENCE_S)
+    told = _told_of_the_end(a)
     a.tell(ValueError("x"))
-    a_down = _Incarnation(a)
-    assert join(a_down, PATIENCE_S)  # its end is queued before the retry
+    assert told.wait(PATIENCE_S)  # its end is queued before the retry
     release.set()
     assert [call(parts[name], name, PATIENCE_S) for name in "cba"] == list("cba")
     assert parts.book == [*ends("bc"), *starts("b"), *ends("a"), *starts("abc")]
@@ -312,9 +313,9 @@ def test_a_child_that_waits_for_an_earlier_one_gives_its_own_retry_up(tree):
     parts["c"].tell(ValueError("x"))
     assert reached.wait(PATIENCE_S)
     parts.fails["b"] = 1
-    b_now = _Incarnation(b)
+    told = _told_of_the_end(b)
     b.tell(ValueError("x"))
-    assert join(b_now, PATIENCE_S)  # its end is queued before the retry of c
+    assert told.wait(PATIENCE_S)  # its end is queued before the retry of c
     release.set()
     assert [call(parts[name], name, PATIENCE_S) for name in "cba"] == list("cba")
     assert parts.book == [*ends("c"), *starts("c"), *ends("b"), *starts("bbc")]
