@@ -111,10 +111,10 @@ class Connection:
         self.send({"type": "error", "event_id": f"event_refused_{self.number}", "error": error.detail(None)})
         self.close(refusal.close_code, f"invalid_request_error.{refusal.code}")
 
-    def expire(self, age_minutes: int) -> None:
+    def expire(self, age_s: float) -> None:
         """End the session as the service ends one that is too old."""
         if self._core is not None:
-            event, reason = self._core.expire(age_minutes)
+            event, reason = self._core.expire(age_s)
             self.send(event)
             self.close(1001, reason)
 

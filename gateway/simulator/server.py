@@ -330,7 +330,7 @@ class Simulator:
         if isinstance(verdict, Refusal):
             connection.refuse(verdict)
         expiry = asyncio.get_running_loop().call_later(
-            self._session_max_age_s, connection.expire, round(self._session_max_age_s / 60)
+            self._session_max_age_s, connection.expire, self._session_max_age_s
         )
         self._note_live(number, connection)
         try:

@@ -94,9 +94,9 @@ class SessionCore:
         """Return what is sent to a client that just connected."""
         return [self._send("session.created", session=shown(self._settings))]
 
-    def expire(self, age_minutes: int) -> tuple[Event, str]:
+    def expire(self, age_s: float) -> tuple[Event, str]:
         """Return the error event of a session that is too old, and the reason to close with (code 1001)."""
-        message = f"Your session hit the maximum duration of {age_minutes} minutes."
+        message = f"Your session hit the maximum duration of {_in_words(age_s)}."
         return self._error(ClientError("session_expired", message), None), message
 
     def receive(self, frame: str | bytes) -> list[Effect]:
@@ -309,3 +309,10 @@ def _without_sound(item: Item) -> Item:
     for part in shown.get("content") or ():
         part.pop("audio", None)
     return shown
+
+
+def _in_words(age_s: float) -> str:
+    """Return "60 minutes", as the service says it; what is no whole number of them is told in seconds."""
+    minutes, rest_s = divmod(age_s, 60)
+    number, unit = (age_s, "second") if rest_s or not minutes else (minutes, "minute")
+    return f"{number:g} {unit}" if number == 1 else f"{number:g} {unit}s"

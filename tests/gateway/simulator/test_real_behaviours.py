@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import time
+from random import Random
 
 import pytest
 
 from trunkline.gateway.simulator import Simulator
+from trunkline.gateway.simulator.ids import Ids
+from trunkline.gateway.simulator.session_core import SessionCore
 
 PING, PONG, CLOSE, BINARY = 9, 10, 8, 2
 EOF, RESET = "EOF", "RESET"
@@ -68,8 +71,17 @@ def test_a_session_that_is_too_old_gets_the_error_and_1001_with_the_same_text(si
     assert before - 1 <= created["session"]["expires_at"] <= time.time() + 1
     error = client.event()["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", "session_expired")
-    assert error["message"].startswith("Your session hit the maximum duration of ")
+    assert error["message"] == "Your session hit the maximum duration of 0.2 seconds."
     assert client.closed()[:2] == (1001, error["message"])
+
+
+@pytest.mark.parametrize(
+    ("age_s", "words"),
+    [(3600.0, "60 minutes"), (60.0, "1 minute"), (90.0, "90 seconds"), (4.0, "4 seconds"), (1, "1 second")],
+)
+def test_the_error_names_the_age_in_whole_minutes_or_in_seconds(age_s, words):
+    _, reason = SessionCore(Ids(Random(0)), "m", 0).expire(age_s)
+    assert reason == f"Your session hit the maximum duration of {words}."
 
 
 def test_a_session_lives_sixty_minutes_by_default(simulate, raw):
