@@ -141,8 +141,11 @@ class ReplyGate:
         """
         create, create_id = self._create, create_id_of(response)
         self._names_creates = self._names_creates or create_id is not None
+        late, over = self._is_late(create_id), answered is not None
+        if over and self._is_making_another(create_id):
+            return "late" if late else "shown", ()
         self._reply_due = False
-        if self._is_late(create_id):
+        if late:
             self._active = _Active(response.id)
             return "late", ()
         arrived = {ask for ask, shown in self._asks.items() if shown and (answered is None or answered(ask))}
@@ -158,6 +161,12 @@ class ReplyGate:
             covers &= create.cut  # who asked after the interruption still waits
         self._active = _Active(response.id, covers, create.event_id, unsure)
         return "shown" if create.cut is None else "cut", self._disarm()
+
+    def _is_making_another(self, create_id: str | None) -> bool:
+        """Whether the server is known to make a response, so that the end of one it never began says nothing of that."""
+        if self._active is None or self._active.response_id is None:
+            return False
+        return self._create is None or create_id != self._create.event_id
 
     def _is_late(self, create_id: str | None) -> bool:
         if create_id is not None:

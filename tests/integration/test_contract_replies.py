@@ -494,6 +494,28 @@ class TestStatement04Identity:
         stage.events.until("assistant_text_delta", turn_id="r2", delta="goes on")
         assert stage.outputs() == [("c1", "seen")]
 
+    def test_the_end_of_a_response_nobody_heard_of_leaves_the_one_in_the_making_alone(self, puppeteer):
+        stage, puppet = puppeteer()
+        stage.say("a")
+        create = puppet.take("response.create")
+        puppet.begin("r1", create)
+        puppet.delta("r1", "it ")
+        puppet.done("unheard_of")
+        stage.say("b")
+        puppet.delta("r1", "goes on")
+        stage.events.until("assistant_text_delta", turn_id="r1", delta="goes on")
+        stage.quiet()
+        assert stage.types().count("response.create") == 1
+        puppet.done("r1", create=create)
+        stage.events.until("assistant_turn_completed", turn_id="r1")
+        after = puppet.take("response.create")
+        puppet.begin("r2", after)
+        puppet.done("r2", create=after)
+        stage.events.until("assistant_turn_completed", turn_id="r2")
+        stage.quiet()
+        assert stage.types().count("response.create") == 2
+        assert stage.events.of("error") == []
+
     def test_what_belongs_to_no_known_response_reaches_nobody(self, puppeteer):
         stage, puppet = puppeteer()
         puppet.delta("nobody", "lost")
