@@ -249,7 +249,8 @@ class Turns:
         return NOTHING
 
     def item_done(self, event: ResponseOutputItemDone, _now: float) -> Effects:
-        """An output item is final; only a call with status completed may run."""
+        """An output item is final: all its audio was received, and only a call with status completed may run."""
+        self._playback.finished(event.item.id or "")
         turn = self._all.get(event.response_id)
         if turn is not None and event.item.type == "function_call":
             _complete_call(turn, event.item, event.output_index)

@@ -57,6 +57,19 @@ class TestStatement05ManualInterrupt:
         assert core.seen[1].status == "cancelled"
         assert core.types() == ["response.cancel", "conversation.item.truncate"]
 
+    def test_a_final_item_that_was_played_to_its_end_is_left_as_it_is(self, drive):
+        core = drive(**SPEECH)
+        core.begin("r1")
+        speak(core, 400)
+        core.server("response.output_item.done", response_id="r1", output_index=0, item=spoken())
+        core.now += 0.4
+        speak(core, 2000, item="i2")
+        core.now += 0.7
+        core.say(Interrupt())
+        truncated = [(one["item_id"], one["audio_end_ms"]) for one in core.wire[1:]]
+        assert truncated == [("i2", 700)]
+        assert [e.audio_end_ms for e in core.seen if e.kind == "interrupted"] == [700]
+
     def test_an_item_of_which_nothing_was_played_is_deleted(self, drive):
         core = drive(**SPEECH)
         core.begin("r1")
