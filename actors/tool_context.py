@@ -31,7 +31,7 @@ class ToolContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the call has been cancelled: its result will not be used (or only under ``on_interrupt="submit"``)."""
+        """Whether the call was cancelled: its result will not be used. With ``on_interrupt="submit"`` no interruption cancels."""
         return self.token.cancelled
 
     @property
