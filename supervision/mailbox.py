@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -57,6 +58,7 @@ class Mailbox:
         self._parked = False
         self._current: Envelope[Any] | None = None
         self._lock = threading.Lock()  # finalize and watchers only
+        self._telling = threading.RLock()  # held while the watchers are called; again, if one of them joins
         self._gate = threading.Lock()
         self._gate.acquire()
         self._owed: list[tuple[pykka.Future[Any], BaseException | None]] = []
@@ -272,6 +274,17 @@ class Mailbox:
         with self._lock:
             self._watchers.pop(fn, None)
 
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait until the actor is down and its watchers have been called, its supervisor's among them. Return whether that is so."""
+        begin = time.monotonic()
+        if not self.down.wait(timeout_s):
+            return False
+        left_s = -1 if timeout_s is None else max(0.0, begin + timeout_s - time.monotonic())
+        told = self._telling.acquire(timeout=left_s)
+        if told:
+            self._telling.release()
+        return told
+
     def bequeath(self, heir: Callable[[list[Envelope[Any]]], object]) -> None:
         """Give what is queued and not begun at the end to `heir`, instead of refusing it. Stops and timers are not inherited."""
         self._heir = heir
@@ -296,9 +309,12 @@ class Mailbox:
             left = [e for e in left if not _is_inheritable(e)]
             heir(heirloom)
         self._answer_all(left, reason)
-        self.down.set()
-        for fn in watchers:
-            guarded(fn, reason, "A watcher of an actor that ended")  # one watcher's fault is not the others'
+        with self._telling:
+            self.down.set()
+            for fn in watchers:
+                guarded(
+                    fn, reason, "A watcher of an actor that ended"
+                )  # one watcher's fault is not the others'
         self._answer_stops(left)
         # Not only if the owner is parked: a sender may have taken that flag and not have signalled yet.
         self._parked = False

@@ -120,7 +120,10 @@ def kill(ref: pykka.ActorRef[Any]) -> None:
 
 
 def join(ref: pykka.ActorRef[Any], timeout_s: float | None = None) -> bool:
-    """Wait until the actor is down. Return whether it is."""
+    """Wait until the actor is down, and who watches it has been told: what its supervisor is asked next, it answers knowing it.
+
+    Returns:
+        Whether it is.
+    """
     mailbox = ref.actor_inbox
-    down = mailbox.down if isinstance(mailbox, Mailbox) else ref.actor_stopped
-    return down.wait(timeout_s)
+    return mailbox.join(timeout_s) if isinstance(mailbox, Mailbox) else ref.actor_stopped.wait(timeout_s)

@@ -16,8 +16,10 @@ from trunkline.supervision import (
     CountChildren,
     Exit,
     GenServer,
+    StableRef,
     StartChild,
     call,
+    join,
     testing,
     zombies,
 )
@@ -185,17 +187,19 @@ def start_child() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def crash(eventually: Callable[..., None]) -> Callable[..., None]:
-    """`crash(ref)`: end the incarnation by an exception, and wait until it is down."""
+def crash() -> Callable[..., None]:
+    """`crash(ref)`: end the incarnation by an exception, and wait until it is down and its supervisor knows."""
 
     def crash_it(ref: Any, error: BaseException | None = None) -> None:
         error = error or ValueError("crash")
+        incarnation = ref._incarnation if isinstance(ref, StableRef) else ref
         try:
             ref.ask(("raise", error), timeout=PATIENCE_S)
         except BaseException as caught:
             of_the_same = (type(caught), str(caught)) == (type(error), str(error))  # the asker gets a twin
             if not of_the_same and getattr(caught, "reason", None) is not error:
                 raise
+        assert join(incarnation, PATIENCE_S)
 
     return crash_it
 

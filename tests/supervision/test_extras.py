@@ -247,10 +247,11 @@ class Steady(GenServer):
 class Restless(GenServer):
     """Ties itself to everything an actor can be tied to, in each of its lives."""
 
-    def __init__(self, steady, lives):
+    def __init__(self, steady, lives, threads):
         super().__init__()
         self._steady = steady
         lives.append(weakref.ref(self))
+        threads.append(threading.current_thread())
 
     def on_start(self):
         link(self.actor_ref, self._steady)
@@ -291,10 +292,10 @@ def test_a_thousand_restarts_leave_everything_as_flat_as_it_was(
         "CRITICAL", "trunkline.supervision"
     )  # pytest keeps records, they tracebacks, and those the actors
     caplog.set_level("CRITICAL", "pykka")
-    clock, registry, lives = ManualClock(), Registry(), []
+    clock, registry, lives, threads = ManualClock(), Registry(), [], []
     root = run_tree(kind, clock=clock, max_restarts=3, max_seconds=5.0)
     steady = start_worker(actor_class=Steady)
-    spec = ChildSpec("a", Restless, (steady, lives), mailbox=mailbox, register=(registry, "a"))
+    spec = ChildSpec("a", Restless, (steady, lives, threads), mailbox=mailbox, register=(registry, "a"))
     child = call(root, StartChild(spec), PATIENCE_S)
 
     def restart(times):
@@ -302,6 +303,9 @@ def test_a_thousand_restarts_leave_everything_as_flat_as_it_was(
             testing.crash(child, Bug())
             testing.wait_for_restart(child, PATIENCE_S)
             assert call(child, "hello", PATIENCE_S) == "hello"
+            victim = threads.pop(0)
+            victim.join(PATIENCE_S)  # its last act is to tell the neighbour's watchers
+            assert not victim.is_alive()
             clock.advance(2.0)
         call(steady, "sync", PATIENCE_S)
 

@@ -169,6 +169,33 @@ def test_watchers_are_called_once_with_the_reason_after_down(mailbox):
     assert seen == [(KILLED, True)]
 
 
+def test_who_joins_goes_on_when_the_watchers_have_been_called(mailbox):
+    called, may_return, told = threading.Event(), threading.Event(), []
+
+    def slow(reason):
+        called.set()
+        assert may_return.wait(PATIENCE_S)
+        told.append(reason)
+
+    mailbox.watch(slow)
+    dying = threading.Thread(target=mailbox.finalize, args=(KILLED,))
+    dying.start()
+    assert called.wait(PATIENCE_S)
+    assert mailbox.down.is_set()
+    assert not mailbox.join(0.0)
+    may_return.set()
+    assert mailbox.join(PATIENCE_S)
+    assert told == [KILLED]
+    dying.join(PATIENCE_S)
+
+
+def test_a_watcher_may_join(mailbox):
+    joined = []
+    mailbox.watch(lambda _: joined.append(mailbox.join(PATIENCE_S)))
+    mailbox.finalize(NORMAL)
+    assert joined == [True]
+
+
 def test_a_watcher_that_raises_does_not_keep_the_others_from_being_called(mailbox, caplog):
     seen = []
     mailbox.watch(lambda reason: 1 / 0)

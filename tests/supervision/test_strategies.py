@@ -80,8 +80,10 @@ class Tree:
 
     def crash(self, name, error=None):
         child, error = self[name], error or ValueError("crash")
+        incarnation = child._incarnation
         with pytest.raises(type(error)):
             call(child, error, PATIENCE_S)
+        assert join(incarnation, PATIENCE_S)  # now the supervisor has been told, too
 
     def hang_in_failing_start(self, name, times=1):
         self.fails[name] = times
