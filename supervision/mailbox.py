@@ -275,7 +275,7 @@ class Mailbox:
             self._watchers.pop(fn, None)
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait until the actor is down and its watchers have been called, its supervisor's among them. Return whether that is so."""
+        """Wait until the actor is down and its watchers have been called, a supervisor's among them. Return whether it is."""
         begin = time.monotonic()
         if not self.down.wait(timeout_s):
             return False
