@@ -277,9 +277,11 @@ class FaultyTransport:
         return self._frozen_until > -inf
 
     def _freeze(self, fault: _Frozen) -> None:
+        now = self._clock()
         seconds = fault.seconds if isinstance(fault, values.Stall) else inf
-        self._frozen_until = max(self._frozen_until, self._clock() + seconds)
+        self._frozen_until = max(self._frozen_until, now + seconds)
         self._keepalive = Keepalive(*self._health)
+        self._keepalive.look(now, 0)  # its time begins now, not when the owner looks next
 
     def _proceed(self, now: float) -> None:
         """Do what has become due: the end of a stall, a fault of a silent line, and what may be written by now."""

@@ -354,6 +354,18 @@ def test_a_half_open_line_never_wakes_its_owner_and_ends_by_missed_pongs(faulty,
     assert (clock.now, closed.value.close_code) == (1040.0, 1011)
 
 
+def test_the_pongs_of_a_half_open_line_are_missed_from_the_fault_on_however_late_its_owner_looks(
+    faulty, wire
+):
+    clock = Clock()
+    transport, peer, _ = faulty(HalfOpen().at_frame(1), clock=clock)
+    peer.send(wire.frame(A))
+    while wakings(transport, 0.05)[0]:
+        pass
+    clock.now += 15.0  # as an owner does who was told before the fault when to look again
+    assert transport.service(clock.now) == 1020.0
+
+
 def test_a_half_open_line_is_not_read_so_that_the_server_has_to_wait(faulty, wire):
     transport, peer, _ = faulty(HalfOpen().at_frame(1))
     peer.send(wire.frame(A))
