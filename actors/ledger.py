@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..gateway import server_events as wire
+from ..gateway.errors import redact
 from ..gateway.items import item_text
 from ..gateway.wire_types import Item, Response
 from .effects import NOTHING, Effect, Effects, Record
@@ -162,7 +163,7 @@ class Ledger:
     def _transcription_failed(
         self, event: wire.ConversationItemInputAudioTranscriptionFailed, _now: float
     ) -> Effects:
-        error = event.error.message or event.error.code or "the transcription failed"
+        error = redact(event.error.message or event.error.code or "the transcription failed")
         self._untold.discard(event.item_id)
         said = self._partial.pop((event.item_id, event.content_index), "")
         # What was made out of it so far is better than nothing, for the history and for a replay.

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from ..gateway import codes
+from ..gateway.errors import redact
 from ..gateway.session_update import format_name
 from ..gateway.wire_types import Response, SessionInfo
 from .effects import Effect
@@ -29,7 +30,7 @@ def failure_of(response: Response) -> list[Effect]:
     message = (error.message if error else None) or "the provider could not complete the response"
     recoverable = codes.is_recoverable_error(code, error.type if error else None)
     limited = [RateLimited(0.0)] if codes.is_rate_limit_error(code) else []
-    return [Error(code, message, recoverable=recoverable), *limited]
+    return [Error(code, redact(message), recoverable=recoverable), *limited]
 
 
 def output_format_of(session: SessionInfo) -> str | None:

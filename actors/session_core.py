@@ -16,7 +16,7 @@ from typing import Any
 from ..gateway import codes
 from ..gateway import server_events as wire
 from ..gateway.config import Config
-from ..gateway.errors import LineClosed, ProtocolError, ServerError
+from ..gateway.errors import LineClosed, ProtocolError, ServerError, redact
 from ..gateway.server_events import ServerEvent
 from .command_desk import CommandDesk, Toolbox
 from .commands import AwaitOpen, SessionCommand
@@ -238,7 +238,7 @@ class SessionCore:
         error = ServerError.from_detail(detail)
         told = Error(
             detail.code or detail.type or "server_error",
-            detail.message or str(error),
+            redact(detail.message or str(error)),
             detail.param,
             error.recoverable,
             detail.event_id,

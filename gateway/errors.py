@@ -14,6 +14,9 @@ _SECRETS: Final = re.compile(
     r"""\b(?:sk|ek|rk)[-_][\w*-]{6,}|\b(?i:bearer)\s+[^\s"',;]+|insecure-api-key\.[^\s"',;]+"""
     r"""|(?<=")(?i:authorization|api[-_]key|client_secret|token)"\s*:\s*"[^"]*"""
 )
+_NAMED_SECRETS: Final = re.compile(
+    r"""\b((?i:api[ _-]?key|token|secret|password)(?: \w+){0,3} ?[:=] ?["'`]?)(?=[^\s"'`,;]*\d)[^\s"'`,;]{12,}"""
+)
 _SECRET_FIELDS: Final = re.compile(
     r"(?:^|[_.-])(?:key|token|secret|authorization|headers|password|extras|servers)(?:$|[.[])", re.IGNORECASE
 )
@@ -24,8 +27,8 @@ _brief.maxstring = _brief.maxother = _brief.maxlong = _SHORT
 
 
 def redact(text: str) -> str:
-    """Return the text with everything that looks like an API key or a bearer token replaced."""
-    return _SECRETS.sub(_HIDDEN, text)
+    """Return the text with everything that looks like an API key or a bearer token, or is called one, replaced."""
+    return _NAMED_SECRETS.sub(rf"\1{_HIDDEN}", _SECRETS.sub(_HIDDEN, text))
 
 
 def shorten(value: object, limit: int = _SHORT) -> str:

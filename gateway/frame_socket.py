@@ -21,6 +21,7 @@ from .frame_parser import TEXT, FrameParser, ProtocolViolation
 from .handshake_socket import HandshakeSocket, HeadTooLong
 from .mask import client_frame
 from .send_buffer import SendBuffer
+from .sent_secrets import SentSecrets
 
 __all__ = ["FrameSocket", "upgrade"]
 
@@ -49,7 +50,7 @@ class FrameSocket(websocket.WebSocket):
             until what the server said before (a CLOSE with the true reason) has been read.
     """
 
-    def __init__(self, *, max_frame_bytes: int, max_message_bytes: int) -> None:
+    def __init__(self, *, max_frame_bytes: int, max_message_bytes: int, secrets: SentSecrets) -> None:
         # one thread, so no locks; msgspec validates the text it decodes, 100 times faster
         super().__init__(enable_multithread=False, skip_utf8_validation=True)
         self.reads = 0
@@ -59,6 +60,7 @@ class FrameSocket(websocket.WebSocket):
         self._sealed = False
         self._parser = FrameParser(min(max_frame_bytes, max_message_bytes))
         self._max_message_bytes = max_message_bytes
+        self._secrets = secrets
         self._message_bytes = 0
         self._fragments = 0
         self._frames: deque[websocket.ABNF] = deque()
@@ -147,7 +149,7 @@ class FrameSocket(websocket.WebSocket):
             self._sealed = True
             said = _payload(frame)
             code = int.from_bytes(said[:2], "big") if said else _NO_STATUS
-            raise LineClosed(code, bytes(said[2:]).decode("utf-8", "replace"))
+            raise LineClosed(code, self._secrets.hide(bytes(said[2:]).decode("utf-8", "replace")))
 
     def _count_fragment(self, opcode: int, n_bytes: int) -> None:
         first = opcode != _ABNF.OPCODE_CONT
@@ -259,10 +261,13 @@ def upgrade(
         Unreachable: it ended the connection instead of answering.
         ConnectTimeout: the deadline passed.
     """
-    frames = FrameSocket(max_frame_bytes=max_frame_bytes, max_message_bytes=max_message_bytes)
+    secrets = SentSecrets(url, headers)
+    frames = FrameSocket(
+        max_frame_bytes=max_frame_bytes, max_message_bytes=max_message_bytes, secrets=secrets
+    )
     borrowed = HandshakeSocket(sock, deadline)
     try:
-        _shake_hands(frames, borrowed, url, headers, deadline)
+        _shake_hands(frames, borrowed, url, headers, deadline, secrets)
         frames.adopt(sock)
     except BaseException:
         deadline.discard(sock)
@@ -271,7 +276,12 @@ def upgrade(
 
 
 def _shake_hands(
-    frames: FrameSocket, borrowed: HandshakeSocket, url: str, headers: Mapping[str, str], deadline: Deadline
+    frames: FrameSocket,
+    borrowed: HandshakeSocket,
+    url: str,
+    headers: Mapping[str, str],
+    deadline: Deadline,
+    secrets: SentSecrets,
 ) -> None:
     header = [f"{name}: {value}" for name, value in headers.items()]
     try:
@@ -280,14 +290,14 @@ def _shake_hands(
         )
     except websocket.WebSocketBadStatusException as error:
         # no `from`: its text repeats every response header
-        raise _refusal(error, borrowed.read_excerpt(300, wait_s=0.5), headers) from None
+        raise _refusal(error, borrowed.read_excerpt(300, wait_s=0.5), secrets) from None
     except (websocket.WebSocketTimeoutException, TimeoutError):
         raise ConnectTimeout(f"no answer to the upgrade within {deadline.timeout_s:g} s") from None
     except (websocket.WebSocketConnectionClosedException, OSError) as error:
         raise Unreachable(f"the server ended the connection during the upgrade: {error}") from error
     except (websocket.WebSocketException, HeadTooLong, ValueError, LookupError) as error:
         # the last two: what some releases of websocket-client make of a malformed status line
-        raise _no_websocket(frames.getstatus(), str(error)) from None
+        raise _no_websocket(frames.getstatus(), secrets.hide(str(error))) from None
     if (
         status := frames.getstatus()
     ) != 101:  # a redirect, which some releases return as if it were a success
@@ -300,22 +310,13 @@ def _no_websocket(status: int | None, detail: str) -> HandshakeRefused:
 
 
 def _refusal(
-    error: websocket.WebSocketBadStatusException, body: bytes, headers: Mapping[str, str]
+    error: websocket.WebSocketBadStatusException, body: bytes, secrets: SentSecrets
 ) -> HandshakeRefused:
     status = error.status_code
-    text = " ".join(body.decode("utf-8", "replace").split())
-    for secret in _secrets(headers):
-        text = text.replace(secret, "[hidden]")
+    text = secrets.hide(" ".join(body.decode("utf-8", "replace").split()))
     message = f"the server refused the upgrade with HTTP {status}" + (f": {text[:200]}" if text else "")
     answer = {name.lower(): value for name, value in (error.resp_headers or {}).items()}
     return HandshakeRefused(message, status=status, retry_after_s=_retry_after(answer))
-
-
-def _secrets(headers: Mapping[str, str]) -> list[str]:
-    """Everything we sent that an echoing server might repeat: header values, and their longer words."""
-    values = [value for name, value in headers.items() if name.lower() != "user-agent"]
-    words = [word for value in values for word in value.split() if len(word) >= 8]
-    return sorted({*words, *(value for value in values if len(value) >= 8)}, key=len, reverse=True)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

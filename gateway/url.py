@@ -1,6 +1,7 @@
 """Realtime URLs: what a base_url may be, where it leads, and the model in its query. Pure."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
@@ -11,6 +12,8 @@ __all__ = ["Endpoint", "parse_endpoint", "public_url", "with_model"]
 _ALLOWED = "wss://host[:port]/path (https, ws and http are accepted as well)"
 _SCHEMES = {"wss": "wss", "https": "wss", "ws": "ws", "http": "ws"}
 _DEFAULT_PORTS = {"wss": 443, "ws": 80}
+_MAY_BE_SECRET = re.compile(r"[?#].*|(?<=//)[^?#]*@", re.DOTALL)
+"""The query, the fragment, and a user name with its password, also in what is no URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Endpoint:
 
 
 def _split(url: str, field: str) -> SplitResult:
-    shown = url.partition("?")[0]
+    shown = _MAY_BE_SECRET.sub("", url)
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ConfigError(field, ascii(shown), _ALLOWED)
     try:

@@ -639,6 +639,17 @@ class TestStatement12TypedErrors:
         assert core.kinds() == ["assistant_turn_started", "error", "rate_limited", "assistant_turn_completed"]
         assert (core.seen[1].code, core.seen[3].status) == ("rate_limit_exceeded", "failed")
 
+    def test_a_failure_that_quotes_a_key_is_told_without_it(self, drive):
+        said = "Incorrect API key provided: 0123456789abcdef."
+        error = {"code": "invalid_api_key", "message": said}
+        core = drive()
+        core.begin()
+        core.done(status="failed", status_details={"type": "failed", "error": error})
+        core.server("error", error=error)
+        core.server("conversation.item.input_audio_transcription.failed", item_id="u1", error=error)
+        told = [getattr(e, "message", None) or getattr(e, "error", None) for e in core.seen]
+        assert [text for text in told if text] == ["Incorrect API key provided: [hidden]"] * 3
+
     @pytest.mark.parametrize(
         ("remaining", "seen"), [(99, []), (10, []), (9, ["rate_limited"]), (0, ["rate_limited"])]
     )

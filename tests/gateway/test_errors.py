@@ -144,6 +144,8 @@ SECRETS = [
     "Bearer abc.def-ghi",
     "bearer   xyz123",
     "openai-insecure-api-key.sk-123456",
+    "0123456789abcdef0123456789abcdef",
+    "AbC9dEf+gHi/jKl==",
 ]
 
 
@@ -168,6 +170,13 @@ def test_redacting_leaves_ordinary_words_alone():
     assert redact(words) == words.replace(
         "bearer of", "[hidden]"
     )  # a word after "bearer" may be a key: better once too often
+    for ordinary in (
+        "Unknown parameter: 'session.client_secret.expires_at_12345'",
+        "max_output_tokens: 12345678901234567890 is over the limit",
+        "this token: abcdefghijklmnopqrstuvwxyz",
+        "rate limit reached for tokens per minute: 1234567890123456",
+    ):
+        assert redact(ordinary) == ordinary
     assert redact('{"authorization": "Basic abc", "x": 1}') == '{"[hidden]", "x": 1}'
 
 

@@ -139,6 +139,14 @@ def test_a_close_frame_ends_the_line_with_its_code_and_reason_after_the_messages
     assert peer.read_frame()[0] == wire.CLOSE
 
 
+def test_a_close_reason_that_echoes_what_we_sent_shows_no_secret(open_line, pump_until, wire):
+    transport, peer = open_line(headers={"api-key": "0123456789abcdef"})
+    peer.send(wire.close(3000, "no such key: 0123456789abcdef"))
+    _, closed = pump_until(transport)
+
+    assert closed.reason == "no such key: [hidden]"
+
+
 def test_a_close_frame_without_a_code_is_1005(open_line, pump_until, wire):
     transport, peer = open_line()
     peer.send(wire.frame(b"", wire.CLOSE))

@@ -114,6 +114,18 @@ def test_a_body_that_echoes_our_headers_shows_no_secret(answer):
     assert "Incorrect key" in str(fail_to_connect(server.url))
 
 
+def test_an_answer_that_echoes_our_query_or_our_key_in_whatever_place_shows_no_secret(answer):
+    for said in (
+        response(400, body=b"GET /v1?code=another-secret-value"),
+        b"HTTP/1.1 another-secret-value No\r\n\r\n",
+        b"HTTP/1.1 " + KEY.encode() + b"\r\n\r\n",
+        b"HTTP/1.1 101 Ok\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + KEY.encode()
+        + b"\r\n\r\n",
+    ):
+        fail_to_connect(answer(said).url + "?code=another-secret-value")
+
+
 def test_a_huge_body_is_cut_to_an_excerpt(answer):
     server = answer(response(500, body=b"x" * 1000))
 
