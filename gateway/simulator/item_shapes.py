@@ -25,6 +25,8 @@ from .shapes import (
 )
 
 MAX_AUDIO_CHARS = 20 * 1024 * 1024  # 15 MiB of audio, as base64
+_MAX_ID_CHARS = 32
+"""Of an item's id and a `call_id`: "Expected a string with maximum length 32", says the service to who replays longer ones."""
 _DATA_URI = re.compile(r"data:image/(?:png|jpe?g);base64,")
 
 
@@ -62,7 +64,8 @@ _assistant_content = list_of(
     # The service cannot be handed assistant audio: a replayed turn comes back as text (protocol.md A.8).
     tagged("type", {"output_text": record({"type": anything, "text": text()}, required=("text",))})
 )
-_common: dict[str, Shape] = {"id": text(1, 64), "type": anything}
+_id = text(1, _MAX_ID_CHARS)
+_common: dict[str, Shape] = {"id": _id, "type": anything}
 _settled: dict[str, Shape] = {
     **_common,
     "object": one_of("realtime.item"),
@@ -113,11 +116,11 @@ _items: dict[str, Shape] = {
         },
     ),
     "function_call": record(
-        {**_settled, "call_id": text(1), "name": text(1), "arguments": text()},
+        {**_settled, "call_id": _id, "name": text(1), "arguments": text()},
         required=("name", "arguments"),
     ),
     "function_call_output": record(
-        {**_settled, "call_id": text(1), "output": text()}, required=("call_id", "output")
+        {**_settled, "call_id": _id, "output": text()}, required=("call_id", "output")
     ),
     "mcp_approval_response": record(
         {**_common, "approval_request_id": text(1), "approve": flag, "reason": nullable(text())},

@@ -123,6 +123,9 @@ def test_a_call_is_given_an_id_if_it_has_none(simulate, connected):
         ({"type": "item_reference", "id": "x"}, "invalid_value", "item.type"),
         (user(text(), status="done"), "invalid_value", "item.status"),
         (user(text(), name="Ada"), "unknown_parameter", "item.name"),
+        (user(text(), id="i" * 33), "string_above_max_length", "item.id"),
+        ({"type": "function_call", "call_id": "c" * 33, "name": "f", "arguments": "{}"}, "string_above_max_length", "item.call_id"),
+        ({"type": "function_call_output", "call_id": "c" * 33, "output": "3"}, "string_above_max_length", "item.call_id"),
     ],
 )  # fmt: skip
 def test_an_item_that_does_not_fit_is_refused_by_its_path(item, code, param):
