@@ -16,6 +16,7 @@ from typing import Any
 
 from .client_error import ClientError
 from .client_frame import parsed
+from .context_window import ContextWindow
 from .conversation import Conversation
 from .effects import Abandon, Effect, Send, Start, Wake
 from .ids import Event, Ids
@@ -24,7 +25,7 @@ from .item_list import Item, ItemList
 from .mcp import McpListings, McpServer
 from .new_item import created
 from .protocol_shapes import CLIENT_EVENT
-from .response_request import check_allowed, conversation_for, options_for, stays_outside
+from .response_request import Request, check_allowed, conversation_for, options_for, stays_outside
 from .response_run import CANCELLED_BY_CLIENT, CANCELLED_BY_TURN, Action, Ending, ResponseRun
 from .session_settings import Progress, Settings, initial_settings, shown, updated
 from .steps import Fail, Step
@@ -73,6 +74,7 @@ class SessionCore:
         self._running: dict[str, ResponseRun] = {}
         self._has_spoken = False
         self._mcp = McpListings(mcp_servers or {})
+        self._window = ContextWindow()
         self._seen: Context = ()
         self._n_responses = 0
         self._n_tokens = 0
@@ -186,6 +188,7 @@ class SessionCore:
     def _delete_item(self, event: Event) -> list[Effect]:
         self._items.remove(event["item_id"])
         self._transcriptions.forget(event["item_id"])
+        self._window.forget(event["item_id"])
         return [self._send("conversation.item.deleted", item_id=event["item_id"])]
 
     def _truncate_item(self, event: Event) -> list[Effect]:
@@ -258,13 +261,16 @@ class SessionCore:
                 "Wait until the response is finished before creating a new one.",
             )
         check_allowed(self._settings, request, has_spoken=self._progress().has_spoken)
-        # What `input` refers to is looked up first: a request that is refused lists no tools.
-        conversation_for(self._settings, request, self._items, "")
+        # What `input` refers to is looked up first, and what is too long: a request that is refused lists no tools.
+        self._window.check(*self._read_by(request, ""), self._settings["truncation"])
         listing = [] if outside else self._list_mcp_tools(request.get("tools") or ())
-        conversation = conversation_for(self._settings, request, self._items, self._ids.fresh("resp"))
+        conversation, context = self._window.fit(
+            *self._read_by(request, self._ids.fresh("resp")),
+            self._settings["truncation"],
+            has_own_input=request.get("input") is not None,
+        )
         heard = self._transcriptions.shown(conversation.items, self._items.sounds, conversation.input_format)
         conversation = replace(conversation, items=heard)
-        context = context_of(conversation, self._items, self._settings["audio"]["input"]["format"]["type"])
         options = options_for(
             self._settings,
             request,
@@ -281,6 +287,10 @@ class SessionCore:
             self._seen = context
             self._input.response_began()
         return [*listing, Send(run.created()), Start(run)]
+
+    def _read_by(self, request: Request, response_id: str) -> tuple[Conversation, Context]:
+        conversation = conversation_for(self._settings, request, self._items, response_id)
+        return conversation, context_of(conversation, self._items, conversation.input_format)
 
     def _cancel_response(self, event: Event) -> list[Effect]:
         wanted = event.get("response_id")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .client_error import ClientError, invalid, missing
+from .context_window import Truncation, input_limit
 
 Settings = dict[str, Any]
 
@@ -112,6 +113,7 @@ def updated(settings: Settings, change: Settings, progress: Progress) -> Setting
     _check_locked(settings, result, progress)
     check_tool_choice(result["tool_choice"], result["tools"], "session")
     _check_detection(result["audio"]["input"])
+    _check_truncation(result["truncation"], result["model"])
     return result
 
 
@@ -212,4 +214,14 @@ def _check_detection(sound: Settings) -> None:
         raise invalid(
             "session.audio.input.turn_detection",
             f"Turn detection is not supported with '{_WHISPER}': it must be null.",
+        )
+
+
+def _check_truncation(truncation: Truncation, model: str) -> None:
+    limits = {} if isinstance(truncation, str) else truncation.get("token_limits", {})
+    most = input_limit(model)
+    if limits.get("post_instructions", 0) > most:
+        raise invalid(
+            "session.truncation.token_limits.post_instructions",
+            f"Invalid 'session.truncation.token_limits.post_instructions': '{model}' takes at most {most} input tokens.",
         )
