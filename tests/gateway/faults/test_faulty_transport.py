@@ -322,7 +322,7 @@ def test_the_server_s_own_close_comes_through(faulty, wire, pump_until):
 
 
 def test_a_stalled_line_does_not_wake_its_owner_and_then_everything_comes_in_order(faulty, wire, pump_until):
-    transport, peer, plan = faulty(Stall(0.9).at_frame(2))
+    transport, peer, plan = faulty(Stall(1.5).at_frame(2))
     fd = transport.fileno()
     peer.send(wire.frame(A), wire.frame(B))
     assert pump_until(transport, 1) == [A]
@@ -433,11 +433,12 @@ def test_a_server_that_never_reads_makes_audio_refused_but_control_never(faulty)
 
 
 def test_control_passes_waiting_audio(faulty):
-    transport, peer, _ = faulty(Stall(0.1).at_frame(1, "sent"))
+    transport, peer, _ = faulty(Stall(1.0).at_frame(1, "sent"))
     transport.send_audio(A)
     transport.send_audio(B)
     transport.send(C)
-    wakings(transport, 0.3)
+    while transport.wants_write:
+        wakings(transport, 0.1)
     assert [peer.read_frame()[1] for _ in range(3)] == [C, A, B]
 
 

@@ -87,7 +87,7 @@ def test_refuse_is_a_reset_before_a_byte(misbehaving, raw):
 def test_a_silent_upgrade_is_never_answered(misbehaving, raw):
     simulator, plan = misbehaving(faults.SilentUpgrade().at_connection(1))
     client = raw(simulator, upgrade=False)
-    client.socket.settimeout(0.2)
+    client.socket.settimeout(0.5)
     assert client.upgrade() == SILENCE
     plan.verify()
     served(raw(simulator))
@@ -135,12 +135,12 @@ def test_reset_in_a_silent_line(misbehaving, raw):
 def test_half_open_reads_says_and_closes_nothing(misbehaving, raw, direction):
     simulator, plan = misbehaving(
         faults.HalfOpen().at_frame(2 if direction == "received" else 1, direction),
-        session_max_age_s=0.3,
-        ping_interval_s=0.1,
+        session_max_age_s=1.2,
+        ping_interval_s=0.5,
     )
     client = raw(simulator)
     client.send(CLEAR)
-    client.socket.settimeout(0.5)
+    client.socket.settimeout(0.7)
     while (frame := client.frame()) != SILENCE:  # at most a ping was on its way
         assert frame[0] == 0x80 | PING
     client.send(b"\x03\xe8", CLOSE)
@@ -155,7 +155,7 @@ def test_half_open_reads_says_and_closes_nothing(misbehaving, raw, direction):
 
 @pytest.mark.parametrize("direction", ["received", "sent"])
 def test_a_stall_holds_everything_and_then_all_of_it_comes_in_order(misbehaving, raw, direction):
-    simulator, plan = misbehaving(faults.Stall(0.4).at_frame(2 if direction == "received" else 1, direction))
+    simulator, plan = misbehaving(faults.Stall(1.2).at_frame(2 if direction == "received" else 1, direction))
     client = raw(simulator)
     client.send(CLEAR)
     client.quiet(0.1)
@@ -169,7 +169,7 @@ def test_a_stall_holds_everything_and_then_all_of_it_comes_in_order(misbehaving,
 
 
 def test_a_stall_that_outlasts_the_pings_ends_nothing(misbehaving, raw):
-    simulator, _ = misbehaving(faults.Stall(0.8).at_frame(1, "sent"), ping_interval_s=0.2)
+    simulator, _ = misbehaving(faults.Stall(1.2).at_frame(1, "sent"), ping_interval_s=0.5)
     client = raw(simulator)
     client.send(CLEAR)
     while (frame := client.frame())[0] == 0x80 | PING:
@@ -198,15 +198,15 @@ def test_a_stall_in_a_silent_line_holds_what_follows(misbehaving, raw):
 
 
 def test_a_drip_comes_a_few_bytes_at_a_time(misbehaving, raw):
-    simulator, plan = misbehaving(faults.Drip(3, 0.001).at_frame(2))
+    simulator, plan = misbehaving(faults.Drip(3, 0.01).at_frame(2))
     client = raw(simulator)
     client.send(CLEAR)
     sizes = []
     whole = len(json.dumps({"type": CLEARED}))
     while sum(sizes) < whole:
         sizes.append(len(client.socket.recv(1 << 16)))
-    assert len(sizes) > 3
-    assert sizes.count(3) > len(sizes) // 2
+    assert len(sizes) > 1
+    assert {size % 3 for size in sizes[:-1]} == {0}, "a client that is slow finds several of them"
     plan.verify()
 
 
@@ -267,11 +267,11 @@ def test_what_never_went_out_is_not_in_the_wire_log(misbehaving, raw, connected)
 
 
 def test_a_close_is_left_unanswered_and_all_else_goes_on(misbehaving, raw):
-    simulator, plan = misbehaving(faults.NoClose().at_frame(1), ping_interval_s=0.1)
+    simulator, plan = misbehaving(faults.NoClose().at_frame(1), ping_interval_s=0.5)
     client = raw(simulator)
     served(client)
     client.send(b"\x03\xe8", CLOSE)
-    client.socket.settimeout(0.5)
+    client.socket.settimeout(0.7)
     while (frame := client.frame()) != SILENCE:
         assert frame[0] == 0x80 | PING
     client.quiet(0.8)
@@ -412,7 +412,7 @@ def test_an_endless_frame(misbehaving, raw):
 
 
 def test_an_endless_frame_that_nobody_reads_does_not_grow(misbehaving, raw, connected):
-    simulator, plan = misbehaving(faults.EndlessFrame().at_frame(2), ping_interval_s=0.1)
+    simulator, plan = misbehaving(faults.EndlessFrame().at_frame(2), ping_interval_s=0.5)
     client = raw(simulator, receive_buffer=4096)
     client.send(CLEAR)
     _served(simulator, connected)
