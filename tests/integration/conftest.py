@@ -221,8 +221,11 @@ class Watch:
                 raise AssertionError(f"none of {kinds} came; seen: {self.kinds()}")
 
     def fence(self, code: str) -> None:
-        while not isinstance(event := self._get(), Error) or event.code != code:
+        while (event := self._get()) is not None:
+            if isinstance(event, Error) and event.code == code:
+                return
             self.seen.append(event)
+        raise AssertionError(f"the fence did not come; seen: {self.kinds()}")
 
     def of(self, kind: str) -> list[Any]:
         return [event for event in self.seen if event.kind == kind]

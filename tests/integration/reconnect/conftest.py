@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -146,13 +147,19 @@ class Answers:
     def quiet(self) -> None:
         """Let the fault come that may be under way, and the line that follows it, and then everything else."""
         stage = self._stage
-        deadline = time.monotonic() + 0.3
+        deadline = time.monotonic() + 10.0
         pause = threading.Event()
-        while not stage.plan.fired and time.monotonic() < deadline:
+        while not (stage.plan.fired or self._server_is_done()):
+            assert time.monotonic() < deadline, stage.wire.excerpt()
             pause.wait(0.01)
         if stage.plan.fired and not any(event.resumed for event in stage.events.of("session_updated")):
             stage.events.until("session_updated", resumed=True)
         stage.quiet()
+
+    def _server_is_done(self) -> bool:
+        """The limits are what a server says last of a response."""
+        said = Counter(frame["type"] for frame in self._stage.wire.received())
+        return 0 < said["response.done"] == said["rate_limits.updated"]
 
     def check(self) -> None:
         """Each turn that began ended once; nothing of an interrupted one came behind."""
