@@ -11,6 +11,8 @@ from trunkline import tool
 from trunkline.gateway.simulator import CallTool, Gate, Hold, Say
 
 ACTIVE = "conversation_already_has_active_response"
+PROMPTLY_S = 0.5
+"""A response timeout that runs out once, and behind which the puppet answers in time."""
 ECHO = pytest.mark.parametrize("echoes", [True, False], ids=["metadata comes back", "no metadata"])
 
 
@@ -159,7 +161,7 @@ class TestStatement01SingleFlightReplies:
         assert "error" not in stage.events.kinds()
 
     def test_a_refusal_that_no_response_ever_explains_is_a_timeout_and_the_session_goes_on(self, puppeteer):
-        stage, puppet = puppeteer(response_timeout_s=0.1)
+        stage, puppet = puppeteer(response_timeout_s=PROMPTLY_S)
         stage.say("a")
         puppet.refuse(puppet.take("response.create")["event_id"], ACTIVE)
         stage.events.until("error", code="response_timeout", recoverable=True)
@@ -214,7 +216,7 @@ class TestStatement01SingleFlightReplies:
 
     @ECHO
     def test_after_a_late_response_the_next_ask_is_answered_as_ever(self, puppeteer, echoes):
-        stage, puppet = puppeteer(echoes=echoes, response_timeout_s=0.1)
+        stage, puppet = puppeteer(echoes=echoes, response_timeout_s=PROMPTLY_S)
         stage.say("a")
         create = puppet.take("response.create")
         stage.events.until("error", code="response_timeout")
@@ -229,7 +231,7 @@ class TestStatement01SingleFlightReplies:
 
     @ECHO
     def test_a_refusal_after_the_timeout_does_not_cost_the_next_answer(self, puppeteer, echoes):
-        stage, puppet = puppeteer(echoes=echoes, response_timeout_s=0.1)
+        stage, puppet = puppeteer(echoes=echoes, response_timeout_s=PROMPTLY_S)
         stage.say("a")
         late = puppet.take("response.create")
         stage.events.until("error", code="response_timeout")
@@ -243,7 +245,7 @@ class TestStatement01SingleFlightReplies:
         assert "response.cancel" not in stage.types()
 
     def test_a_create_that_the_server_lost_does_not_cost_the_next_answer(self, puppeteer):
-        stage, puppet = puppeteer(response_timeout_s=0.1)
+        stage, puppet = puppeteer(response_timeout_s=PROMPTLY_S)
         stage.say("a")
         puppet.take("response.create")
         stage.events.until("error", code="response_timeout")
@@ -256,7 +258,7 @@ class TestStatement01SingleFlightReplies:
 
     @ECHO
     def test_a_response_done_that_no_created_announced_answers_the_create(self, puppeteer, echoes):
-        stage, puppet = puppeteer(echoes=echoes, response_timeout_s=0.2)
+        stage, puppet = puppeteer(echoes=echoes, response_timeout_s=2.0)
         stage.say("a")
         create = puppet.take("response.create")
         puppet.done("r1", create=create)
