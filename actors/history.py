@@ -69,6 +69,8 @@ class History:
         self._cuts: dict[str, _Cut] = {}
         self._removed: set[str] = set()
         self._transcripts: dict[tuple[str, int], str] = {}
+        self._calls: dict[str, str] = {}  # call_id -> its newest item: some providers use a call_id again
+        self._outputs: dict[str, str] = {}  # item of a call -> item of its output
 
     # -- what happened
 
@@ -88,6 +90,8 @@ class History:
                 pass
 
     def _put(self, item_id: str, item: Item, previous: str | None) -> None:
+        if item_id not in self._items:
+            self._pair(item_id, item)
         self._items[item_id] = _without_sound(item)
         has_place = previous == ROOT or (previous in self._items and previous != item_id)
         if item_id in self._order:
@@ -98,6 +102,18 @@ class History:
             self._order.append(item_id)
         else:
             self._order.insert(0 if previous == ROOT else self._order.index(previous) + 1, item_id)
+
+    def _pair(self, item_id: str, item: Item) -> None:
+        """A call has one output: what was recorded and not submitted is recorded anew after a crash, under another id."""
+        call_id = item.call_id or ""
+        if item.type == "function_call":
+            self._calls[call_id] = item_id
+        elif item.type == "function_call_output":
+            call = self._calls.get(call_id, call_id)
+            former = self._outputs.get(call)
+            self._outputs[call] = item_id
+            if former is not None:
+                self._remove(former)
 
     def _remove(self, item_id: str) -> None:
         self._removed.add(item_id)
@@ -132,7 +148,7 @@ class History:
             return False
         later = [self._items[one] for one in self._order[self._order.index(item_id) + 1 :]]
         said = any(item.role == "assistant" and item.status == "completed" for item in later)
-        waits = any(item.type == "function_call" and self._output_of(item.call_id) is None for item in later)
+        waits = any(item.type == "function_call" and self._output_of(item) is None for item in later)
         return said and not waits
 
     def was_removed(self, item_id: str) -> bool:
@@ -189,18 +205,15 @@ class History:
                 if parts:
                     yield Item(type="message", id=item_id, role=item.role, content=parts)
             case "function_call":
-                output = self._output_of(item.call_id)
+                output = self._output_of(item)
                 if output is not None:
                     yield _for_replay(item)
                     yield _for_replay(output)
             case _:
                 pass  # an output went with its call; what else there is, is the provider's to make
 
-    def _output_of(self, call_id: str | None) -> Item | None:
-        for item in self._items.values():
-            if item.type == "function_call_output" and item.call_id == call_id:
-                return item
-        return None
+    def _output_of(self, call: Item) -> Item | None:
+        return self._items.get(self._outputs.get(call.id or "", ""))
 
     def _with_transcripts(self, item: Item) -> Item:
         content = tuple(

@@ -32,7 +32,7 @@ class CoreDriver:
         restarts: int = 0,
         at_work: Any = (),
     ) -> None:
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(1 + 1000 * restarts)  # no two incarnations make the same id
         self.log: list[Entry] = [] if log is None else log
         tools = {tool.descriptor.name: tool for tool in map(as_tool, config.tools or ())}
         recipe = SessionRecipe(

@@ -111,6 +111,28 @@ class TestWhatIsShown:
         assert (call.call_id, call.name, call.arguments) == ("c", "add", '{"a": 1}')
         assert (output.call_id, output.output) == ("c", "2")
 
+    def test_a_call_has_one_output_however_often_it_was_written_down(self):
+        made = history(
+            ItemRecorded(function_call("c", "add", "{}", item_id="call")),
+            ItemRecorded(function_call_output("c", "2", item_id="out")),
+            A,
+            ItemRecorded(function_call_output("c", "2", item_id="again")),
+        )
+        assert ids(made) == ["call", "a", "again"]
+        assert [item.id for item in made.replay()] == ["call", "again", "a"]
+        made.apply(ItemRecorded(function_call_output("c", "2", item_id="out")))
+        assert ids(made) == ["call", "a", "again"], "the first one is gone for good"
+
+    def test_a_call_id_that_a_provider_uses_again_is_another_call_s(self):
+        made = history(
+            ItemRecorded(function_call("c", "add", "{}", item_id="call 1")),
+            ItemRecorded(function_call_output("c", "2", item_id="out 1")),
+            ItemRecorded(function_call("c", "add", "{}", item_id="call 2")),
+        )
+        assert [item.id for item in made.replay()] == ["call 1", "out 1"]
+        made.apply(ItemRecorded(function_call_output("c", "4", item_id="out 2")))
+        assert [item.id for item in made.replay()] == ["call 1", "out 1", "call 2", "out 2"]
+
     def test_an_image_is_counted(self):
         picture = message("user", input_text("see"), input_image("data:image/png;base64,AA=="), item_id="i")
         assert [(item.text, item.n_images) for item in history(ItemRecorded(picture)).items()] == [("see", 1)]
