@@ -42,7 +42,7 @@ from .reply_gate import ReplyGate
 from .response_facts import failure_of, format_of, metadata_of, output_format_of, status_of
 from .side_responses import SideResponses, is_side
 from .taking_back import take_back
-from .tool_batches import ITEM_EVENT, ToolBatches, create_item, fail_all
+from .tool_batches import ITEM_EVENT, ToolBatches, create_item, skipped
 from .tool_outcome import ToolOutcome
 from .tool_rounds import ToolRounds
 from .turns import Turn, Turns, announce
@@ -144,14 +144,15 @@ class Conversation:
     def _turn_lost(self, turn: Turn) -> list[Effect]:
         turn_id = turn.turn_id
         if turn.interrupted:
-            return [AssistantTurnCompleted(turn_id, "cancelled")] if turn.announced else []
+            failed = skipped(turn, "cancelled")
+            return [*failed, AssistantTurnCompleted(turn_id, "cancelled")] if turn.announced else []
         if turn.default and turn.said and self._replay.is_whole(turn.items):
             self._playback.turn_finished(turn_id)  # all was said, and only response.done is missing
             return [AssistantTurnCompleted(turn_id, "completed"), *self._gate.done(turn_id)]
         self._playback.turn_lost(turn_id)
         # The answer will be given anew: what there is of this one would count for the whole.
         forgotten = [effect for one in turn.items for effect in self._ledger.forget(one)]
-        failed = fail_all(turn_id, turn.calls.values(), "incomplete", "the line was lost")
+        failed = skipped(turn, "incomplete")
         interrupted = self._turns.interrupt(turn, "error")
         return [*forgotten, *failed, interrupted, AssistantTurnCompleted(turn_id, "failed")]
 
@@ -296,29 +297,24 @@ class Conversation:
         status: TurnStatus = "cancelled" if turn.interrupted else status_of(response)
         runnable = self._tools.runnable(turn, status_of(response))
         effects += announce(turn, runnable if turn.interrupted else turn.calls.values())
-        seen = len(effects)
+        requests = self._mcp.turn_over(turn, response, status)
+        # Who is answered, or waits for the outputs of which calls, is written down before anybody is told and before these
+        # calls are: a crash between the two must not answer again.
+        if turn.default:
+            effects += self._gate.done(response.id, carry=bool(runnable) or self._mcp.is_asking(turn.turn_id))
+        else:
+            effects += self._side.done(response.id)
         if turn.announced:
             runs = {call.call_id for call in runnable}
             effects += self._report(turn, response, status, runs)
         if turn.default:
             effects += self._remember(turn, response)
         effects += self._tools.begin(turn, runnable, self._line)
-        effects += self._mcp.turn_over(turn, response, status)
-        if turn.default:
-            waits = bool(runnable) or self._mcp.is_asking(turn.turn_id)
-            settled = self._gate.done(response.id, carry=waits)
-            # Who is answered is written down before anybody is told: a crash between the two must not answer again.
-            at = len(effects) if waits else seen
-            effects[at:at] = settled
-        else:
-            effects += self._side.done(response.id)
-        effects += self._tools.settle(turn.turn_id, self._line)
+        effects += [*requests, *self._tools.settle(turn.turn_id, self._line)]
         return [*effects, *self._gate.proceed()]
 
     def _report(self, turn: Turn, response: Response, status: TurnStatus, runs: set[str]) -> list[Effect]:
-        skipped = [call for call in turn.calls.values() if call.announced and call.call_id not in runs]
-        why = "incomplete" if status == "completed" else status
-        effects = fail_all(turn.turn_id, skipped, why, f"the call did not run: its response is {why}")
+        effects: list[Effect] = skipped(turn, "incomplete" if status == "completed" else status, runs)
         if status == "failed":
             effects += failure_of(response)
         usage = as_mapping(response.usage)

@@ -35,7 +35,7 @@ class OpenBatch:
     """
 
     calls: tuple[Item, ...]
-    outputs: dict[str, str] = field(default_factory=dict[str, str])
+    outputs: dict[str, CallSettled] = field(default_factory=dict[str, CallSettled])
     interrupted: bool = False
 
 
@@ -106,9 +106,9 @@ class _Recollection:
         match entry:
             case CallsBegan(turn_id, calls):
                 self._batches[turn_id] = OpenBatch(calls)
-            case CallSettled(turn_id, call_id, output):
+            case CallSettled(turn_id, call_id):
                 if turn_id in self._batches:
-                    self._batches[turn_id].outputs[call_id] = output
+                    self._batches[turn_id].outputs[call_id] = entry
             case CallsInterrupted(turn_id):
                 if turn_id in self._batches:
                     self._batches[turn_id].interrupted = True

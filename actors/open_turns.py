@@ -1,10 +1,12 @@
-"""The turns that subscribers saw begin and have not seen end. Owns nothing; the session's threads use it one after the other.
+"""The turns and tool calls that subscribers saw begin and not end. Owns nothing; the session's threads use it one after the other.
 
 It outlives the session's actor: after a crash the next incarnation ends them, so that no subscriber waits for words that will
-not come.
+not come, or for a tool that does not run.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from .events import (
     AssistantText,
@@ -13,9 +15,12 @@ from .events import (
     AssistantTurnStarted,
     Event,
     Interrupted,
+    ToolCallCompleted,
+    ToolCallFailed,
+    ToolCallStarted,
 )
-from .memory import Memory, recall
-from .session_log import ItemDeleted, SessionLog
+from .memory import Memory, OpenBatch, recall
+from .session_log import CallSettled, ItemDeleted, SessionLog
 
 TURN_EVENTS = (
     AssistantTurnStarted,
@@ -23,24 +28,21 @@ TURN_EVENTS = (
     AssistantTranscript,
     Interrupted,
     AssistantTurnCompleted,
+    ToolCallStarted,
+    ToolCallCompleted,
+    ToolCallFailed,
 )
 
 
 class OpenTurns:
-    """Turns by id; whether each was interrupted."""
+    """Turns by id, whether each was interrupted; and calls."""
 
     def __init__(self) -> None:
         self._interrupted: dict[str, bool] = {}
         self._said: dict[str, list[str]] = {}
+        self._calls: dict[tuple[str, str], ToolCallStarted] = {}
 
-    def note(
-        self,
-        event: AssistantTurnStarted
-        | AssistantText
-        | AssistantTranscript
-        | Interrupted
-        | AssistantTurnCompleted,
-    ) -> None:
+    def note(self, event: Event) -> None:
         """Subscribers are told this."""
         match event:
             case AssistantText(turn_id) | AssistantTranscript(turn_id):
@@ -54,32 +56,69 @@ class OpenTurns:
             case AssistantTurnCompleted(turn_id):
                 self._interrupted.pop(turn_id, None)
                 self._said.pop(turn_id, None)
+            case ToolCallStarted(turn_id, call_id):
+                self._calls[turn_id, call_id] = event
+            case ToolCallCompleted(turn_id, call_id) | ToolCallFailed(turn_id, call_id):
+                self._calls.pop((turn_id, call_id), None)
+            case _:
+                pass
 
     def half_said(self) -> list[str]:
         """The items of turns that have not ended: there may have been more to say."""
         return [item_id for said in self._said.values() for item_id in said]
 
-    def crashed(self) -> list[Event]:
-        """Their session's actor is gone: return what subscribers have to be told, and forget them."""
-        told: list[Event] = []
+    def lost_calls(self, batches: Mapping[str, OpenBatch]) -> list[ToolCallStarted]:
+        """The calls that will not run: the response that made them was lost before they were written down."""
+        return [call for call in self._calls.values() if not _holds(batches, call)]
+
+    def crashed(self, batches: Mapping[str, OpenBatch]) -> list[Event]:
+        """Their session's actor is gone: return what subscribers have to be told. Each counts once it is noted.
+
+        ``batches``: the calls that are written down: they go on, those with an output excepted.
+        """
+        told: list[Event] = [
+            _failed(call, "incomplete", "the session crashed while the model was writing the call")
+            for call in self.lost_calls(batches)
+        ]
+        for (turn_id, call_id), call in self._calls.items():
+            settled = batches[turn_id].outputs.get(call_id) if turn_id in batches else None
+            if settled is not None:
+                told.append(_ended(call, settled))
         for turn_id, interrupted in self._interrupted.items():
             if interrupted:
                 told.append(AssistantTurnCompleted(turn_id, "cancelled"))
             else:
                 told += [Interrupted(turn_id, "error"), AssistantTurnCompleted(turn_id, "failed")]
-        self._interrupted.clear()
-        self._said.clear()
         return told
+
+
+def _holds(batches: Mapping[str, OpenBatch], call: ToolCallStarted) -> bool:
+    batch = batches.get(call.turn_id)
+    return batch is not None and any(one.call_id == call.call_id for one in batch.calls)
+
+
+def _ended(call: ToolCallStarted, settled: CallSettled) -> Event:
+    if settled.failure is not None:
+        return _failed(call, settled.failure, settled.output)
+    return ToolCallCompleted(call.turn_id, call.call_id, call.name, settled.output, call.item_id)
+
+
+def _failed(call: ToolCallStarted, code: str, why: str) -> ToolCallFailed:
+    return ToolCallFailed(call.turn_id, call.call_id, call.name, why, code, call.item_id, call.server_label)
 
 
 def recollect(log: SessionLog, turns: OpenTurns, *, with_tools: bool) -> Memory:
     """Return what a session remembers after a crash.
 
     Who waits for an answer gets it anew. If the model may call tools, what it had said of the answer before the crash need not
-    be all of it, and is forgotten: else it would be asked to answer what, as far as it knows, it has answered.
+    be all of it, and is forgotten: else it would be asked to answer what, as far as it knows, it has answered. So are calls
+    that will not run.
     """
     memory = recall(log.read())
-    half_said = turns.half_said() if with_tools and memory.open_asks else []
-    for item_id in half_said:
+    lost = [call.item_id or "" for call in turns.lost_calls(memory.batches)]
+    lost = [item_id for item_id in lost if item_id in memory.history]
+    if with_tools and memory.open_asks:
+        lost += turns.half_said()
+    for item_id in lost:
         log.append(ItemDeleted(item_id))
-    return recall(log.read()) if half_said else memory
+    return recall(log.read()) if lost else memory

@@ -150,7 +150,7 @@ class SessionActor(GenServer):
         }
         _log.info("session started", extra={"session_id": self._recipe.session_id})
         if restarts:
-            self._perform(entry.turns.crashed())
+            self._perform(entry.turns.crashed(memory.batches))
         self._perform(self._core.start(self._now(), crew.adopt()))
 
     def terminate(self, reason: ExitReason) -> None:

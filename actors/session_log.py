@@ -87,11 +87,12 @@ class CallsBegan(_Entry, frozen=True, tag=True):
 
 
 class CallSettled(_Entry, frozen=True, tag=True):
-    """There is an output for this call: its tool is not to run again."""
+    """There is an output for this call: its tool is not to run again. ``failure``: the code of why it has no result."""
 
     turn_id: str
     call_id: str
     output: str
+    failure: str | None = None
 
 
 class CallsInterrupted(_Entry, frozen=True, tag=True):

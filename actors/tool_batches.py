@@ -8,7 +8,7 @@ Source: the session contract, statements 2, 4 and 7.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -26,7 +26,7 @@ from .tool_errors import ToolArgumentsError
 from .tool_outcome import ToolOutcome
 from .tool_runner import ToolRunner
 from .tool_terms import ToolTerms
-from .turns import CallDraft
+from .turns import CallDraft, Turn
 
 _NO_LINE = -1  # what an earlier incarnation began came from a line that is gone
 ITEM_EVENT = "event_"  # the event id of an item's creation is this and the item's id
@@ -125,9 +125,11 @@ class ToolBatches:
             batch = self._open(_Batch(turn_id, _NO_LINE, calls))
             for call in calls:
                 draft = call.draft
-                output = remembered.outputs.get(draft.call_id)
-                if output is not None:
-                    call.outcome = ToolOutcome(draft.call_id, draft.name, output, ok=True)
+                settled = remembered.outputs.get(draft.call_id)
+                if settled is not None:
+                    call.outcome = ToolOutcome(
+                        draft.call_id, draft.name, settled.output, ok=settled.failure is None
+                    )
                 elif (refusal := self._check(call)) is not None:
                     effects += self._settle(batch, call, refusal)
                 elif draft.call_id in at_work:
@@ -291,7 +293,7 @@ class ToolBatches:
     def _settle(self, batch: _Batch, call: _Call, outcome: ToolOutcome) -> list[Effect]:
         draft, was_running = call.draft, call.running
         call.outcome, call.running = outcome, False
-        effects: list[Effect] = [Record(CallSettled(batch.turn_id, draft.call_id, outcome.output))]
+        effects: list[Effect] = [_settled(batch, outcome)]
         if was_running:
             effects.append(StopTimer(("tool", draft.call_id)))
         if outcome.error is None:
@@ -315,7 +317,7 @@ class ToolBatches:
         for call in batch.calls:
             if call.outcome is not None and not self.is_background(call.draft):
                 call.outcome = ToolOutcome.failed(call.draft.call_id, call.draft.name, "cancelled")
-                effects.append(Record(CallSettled(batch.turn_id, call.draft.call_id, call.outcome.output)))
+                effects.append(_settled(batch, call.outcome))
         return effects
 
     @staticmethod
@@ -343,6 +345,11 @@ def _began(batch: _Batch) -> Record:
     return Record(CallsBegan(batch.turn_id, tuple(items)))
 
 
+def _settled(batch: _Batch, outcome: ToolOutcome) -> Record:
+    failure = None if outcome.error is None else outcome.error.code
+    return Record(CallSettled(batch.turn_id, outcome.call_id, outcome.output, failure))
+
+
 def _draft(item: Item, index: int) -> CallDraft:
     return CallDraft(
         item.call_id or "",
@@ -366,6 +373,11 @@ def call_failed(turn_id: str, draft: CallDraft, code: str, message: str) -> Tool
     return ToolCallFailed(turn_id, draft.call_id, draft.name, message, code, draft.item_id)
 
 
-def fail_all(turn_id: str, drafts: Iterable[CallDraft], code: str, message: str) -> list[Effect]:
-    """Return the events for calls that never ran."""
-    return [call_failed(turn_id, draft, code, message) for draft in drafts]
+def skipped(turn: Turn, why: str, runs: Collection[str] = ()) -> list[Effect]:
+    """Return the events for the calls of a turn that were announced and do not run; ``why``: how their response ended."""
+    message = f"the call did not run: its response is {why}"
+    return [
+        call_failed(turn.turn_id, call, why, message)
+        for call in turn.calls.values()
+        if call.announced and call.call_id not in runs
+    ]

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ..gateway.config import Config
-from .effects import Effect, Effects
+from .effects import Effect, Effects, Record
 from .events import Error, Interrupted, InterruptReason
 from .ledger import Ledger
 from .memory import OpenBatch
 from .reply_gate import ReplyGate
+from .session_log import CallsEnded
 from .tool_batches import ToolBatches
 from .tool_outcome import ToolOutcome
 from .turns import CallDraft, Turn
@@ -69,13 +70,12 @@ class ToolRounds:
         self, batches: Mapping[str, OpenBatch], at_work: Collection[str], line: int | None
     ) -> list[Effect]:
         """Go on with what an earlier incarnation began; ``at_work``: the calls whose workers outlived it."""
-        effects = list(self._batches.restore(batches, at_work))
-        for turn_id in batches:
-            if self._batches.has(turn_id):
-                effects += self.settle(turn_id, line)
-            else:  # the crash came in the middle of its interruption
-                effects += self._gate.drop(turn_id)
-        return effects
+        restored = self._batches.restore(batches, at_work)
+        # The crash came in the middle of their interruption: nobody waits for them, and that comes before their end.
+        gone = [turn_id for turn_id in batches if not self._batches.has(turn_id)]
+        dropped = [effect for turn_id in gone for effect in self._gate.drop(turn_id)]
+        open_turns = (turn_id for turn_id in batches if turn_id not in gone)
+        return [*dropped, *restored, *(effect for one in open_turns for effect in self.settle(one, line))]
 
     def finished(self, outcome: ToolOutcome, line: int | None) -> list[Effect]:
         """A tool worker is done with a call."""
@@ -111,7 +111,7 @@ class ToolRounds:
         submits, effects = self._batches.interrupt(turn_id)
         told = Interrupted(turn_id, reason, audio_end_ms)
         if not submits:
-            return [told, *effects, *self._gate.drop(turn_id)]
+            return [told, *_ending(effects, self._gate.drop(turn_id))]
         return [told, *effects, *self.settle(turn_id, line)]
 
     def stop(self, reason: str) -> Effects:
@@ -122,9 +122,7 @@ class ToolRounds:
         dropped = self._batches.was_dropped(turn_id)
         last, effects = self._batches.submit(turn_id, line)
         self._ledger.take(effects)
-        if dropped:
-            return [*effects, *self._gate.drop(turn_id)]
-        return [*effects, *self.reply(last, turn_id)]
+        return _ending(effects, self._gate.drop(turn_id) if dropped else self.reply(last, turn_id))
 
     def reply(self, ask_id: str, turn_id: str) -> list[Effect]:
         """Ask for a reply to what a turn's tools brought, unless there were too many rounds of that."""
@@ -135,3 +133,15 @@ class ToolRounds:
             stop = Error("too_many_tool_rounds", message, recoverable=True)
             return [*self._gate.drop(turn_id), stop]
         return list(self._gate.ask(ask_id, instead_of=turn_id))
+
+
+def _ending(effects: Effects, reply: Effects) -> list[Effect]:
+    """Write down who waits for a reply, or for none any more, before the calls end: a crash between the two carries both on."""
+    ended = next(
+        index
+        for index, effect in enumerate(effects)
+        if isinstance(effect, Record) and isinstance(effect.entry, CallsEnded)
+    )
+    records = [effect for effect in reply if isinstance(effect, Record)]
+    others = [effect for effect in reply if not isinstance(effect, Record)]
+    return [*effects[:ended], *records, *effects[ended:], *others]

@@ -192,12 +192,14 @@ class TestOpenTurns:
             Interrupted("played", "manual"),
         ):
             turns.note(event)
-        assert turns.crashed() == [
+        assert turns.crashed({}) == [
             Interrupted("open", "error"),
             AssistantTurnCompleted("open", "failed"),
             AssistantTurnCompleted("cut", "cancelled"),
         ]
-        assert turns.crashed() == []
+        for event in turns.crashed({}):
+            turns.note(event)
+        assert turns.crashed({}) == [], "once they are told"
 
 
 def test_a_number_is_given_once():
