@@ -113,19 +113,28 @@ class Lines:
     # -- what the mailbox says
 
     def pump(self, fd: int, handle: Handle, handle_next: Handle) -> None:
-        """A socket can be read from."""
+        """A socket can be read from. A move in the middle of a read changes who hears the rest of it."""
         serving = self._serving
-        if serving is not None and serving.fd == fd:  # the hot path
+        if serving is not None and serving.fd == fd and self._next is None:  # the hot path: no move is near
             try:
                 serving.pump(handle)
             except LineClosed as closed:
                 self._lost = self._lost or closed
             return
-        line = self._other(fd)
-        if line is not None and line in self._leaving:
+        line = self._of(fd)
+        if line is None:
+            return
+        if line in self._leaving:
             self._let_go(line, read=True)
-        elif line is not None:
-            self._try(line, lambda: line.pump(handle_next))
+            return
+
+        def hear(frame: memoryview) -> None:
+            if line is self._serving:
+                handle(frame)
+            elif line is self._next:
+                handle_next(frame)
+
+        self._try(line, lambda: line.pump(hear))
 
     def pump_taken(self, handle: Handle, handle_next: Handle) -> None:
         """Over TLS, what came with the upgrade is where no poll sees it."""
@@ -135,7 +144,7 @@ class Lines:
 
     def flush(self, fd: int) -> None:
         """A socket takes more."""
-        line = self._serving if self._serving is not None and self._serving.fd == fd else self._other(fd)
+        line = self._of(fd)
         if line is not None and line in self._leaving:
             self._let_go(line)
         elif line is not None:
@@ -225,10 +234,9 @@ class Lines:
         self._leaving.remove(line)
         line.leave()
 
-    def _other(self, fd: int) -> Line | None:
-        return next(
-            (line for line in (self._next, *self._leaving) if line is not None and line.fd == fd), None
-        )
+    def _of(self, fd: int) -> Line | None:
+        lines = (self._serving, self._next, *self._leaving)
+        return next((line for line in lines if line is not None and line.fd == fd), None)
 
 
 def _ignore(_: memoryview) -> None:

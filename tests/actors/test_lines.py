@@ -38,7 +38,8 @@ class Wire:
 
     def pump(self, handle: Callable[[memoryview], None]) -> None:
         self._check()
-        handle(memoryview(self._sock.recv(100)))
+        for frame in self._sock.recv(100).split(b"|"):
+            handle(memoryview(frame))
 
     def send(self, data: bytes) -> None:
         self._check()
@@ -134,6 +135,46 @@ def test_after_the_switch_everything_goes_to_the_line_that_waited(rig: Rig) -> N
     assert first.closed == "said goodbye, 0.0 s"
     assert not rig.watched(first)
     assert rig.watched(second)
+
+
+def test_a_move_in_the_middle_of_a_read_changes_who_hears_the_rest(rig: Rig) -> None:
+    found: list[tuple[str, str]] = []
+
+    def note(who: str) -> Callable[[memoryview], None]:
+        def handle(frame: memoryview) -> None:
+            found.append((who, bytes(frame).decode()))
+            if frame == b"move":
+                rig.lines.switch()
+
+        return handle
+
+    def hear(wire: Wire, data: bytes) -> list[tuple[str, str]]:
+        found.clear()
+        wire.peer.sendall(data)
+        rig.lines.pump(wire.fileno(), note("serving"), note("next"))
+        return list(found)
+
+    first, second = rig.take(1), rig.take(2)
+    assert hear(second, b"a|move|b") == [("next", "a"), ("next", "move"), ("serving", "b")]
+    rig.lines.leave()
+    assert first.closed
+    third = rig.take(3)
+    assert hear(second, b"a|move|b") == [("serving", "a"), ("serving", "move")], "b is said to nobody"
+    rig.lines.leave()
+    assert hear(third, b"a") == [("serving", "a")]
+
+
+def test_what_a_line_says_behind_its_end_is_heard_by_nobody(rig: Rig) -> None:
+    rig.take(1)
+    second, found = rig.take(2), []
+    second.peer.sendall(b"a|b")
+
+    def handle(frame: memoryview) -> None:
+        found.append(bytes(frame))
+        rig.lines.drop(2)
+
+    rig.lines.pump(second.fileno(), handle, handle)
+    assert found == [b"a"]
 
 
 def test_a_line_that_has_something_to_send_leaves_when_it_has_sent_it(rig: Rig) -> None:
