@@ -41,7 +41,7 @@ from .effects import (
 )
 from .events import Error, SessionOpened, SessionUpdated
 from .line_state import OPEN_TIMER, LineState, Phase
-from .rollover import Rollover
+from .rollover import Rollover, Successor
 from .session_log import SessionConfirmed
 
 _NO_PROGRESS = (wire.Error, wire.SessionCreated, wire.SessionUpdated)
@@ -113,7 +113,6 @@ class LineKeeper:
             self._greet_next,
             self._lines.take_number,
         )
-        self._next_config = config
         self._created: SessionInfo | None = None
         self._greeting_id = ""
         self._refusal: ErrorDetail | None = None
@@ -181,30 +180,33 @@ class LineKeeper:
 
     def move(self, now: float) -> Effects:
         """Leave the line for the one that follows it."""
-        attempt, created = self.rollover.attempt, self.rollover.created
-        if not self.up or attempt is None or created is None:
+        successor = self.rollover.successor
+        if not self.up or successor is None:
             return NOTHING
-        self._lines.number = attempt
+        self._lines.number = successor.attempt
         self._refusal = None
-        ended, begins = self._riders.moves(attempt)
-        config = self._riders.config()
+        ended, begins = self._riders.moves(successor.attempt)
+        serves = self._serves(successor.session, now, rolled_over=True)
+        return [*ended, SwitchLine(), *serves, *begins, LeaveLine()]
+
+    def _take_over(self, successor: Successor, now: float) -> Effects:
+        """The line is lost, and the one that was to follow serves."""
+        self._lines.number = successor.attempt
+        self._lines.is_up(now)
+        serves = self._serves(successor.session, now, resumed=True)
+        return [SwitchLine(), *serves, *self._riders.up(successor.attempt)]
+
+    def _serves(
+        self, created: SessionInfo, now: float, *, resumed: bool = False, rolled_over: bool = False
+    ) -> Effects:
+        """Tell the subscribers of the line that serves from now on, and have it followed in time."""
         opened = SessionOpened(self._session_id, created.id or None, created.model, created.expires_at)
-        told = SessionUpdated(config.instructions, rolled_over=True, restarts=self._restarts)
-        again = [] if config == self._next_config else [Send(self._update(config, self._new_id("event")))]
-        return [
-            *ended,
-            SwitchLine(),
-            *self.rollover.born(created, now),
-            opened,
-            told,
-            *again,
-            *begins,
-            LeaveLine(),
-        ]
+        instructions = self._riders.config().instructions
+        told = SessionUpdated(instructions, resumed=resumed, rolled_over=rolled_over, restarts=self._restarts)
+        return [opened, told, *self.rollover.born(created, now)]
 
     def _greet_next(self) -> ClientEvent:
-        self._next_config = self._riders.config()
-        return self._update(self._next_config, self._new_id("event"))
+        return self._update(self._riders.config(), self._new_id("event"))
 
     def _update(self, config: Config, event_id: str) -> SessionUpdate:
         return identified(self._dialect.session_update(config), event_id)
@@ -244,14 +246,11 @@ class LineKeeper:
         resumed, self._confirmed, self._may_retry = self._confirmed, True, True
         if not resumed:
             self._lines.works()
-        instructions = self._riders.config().instructions
-        opened = SessionOpened(self._session_id, created.id or None, created.model, created.expires_at)
-        told = SessionUpdated(instructions, resumed=resumed, restarts=self._restarts)
-        effects: list[Effect] = [StopTimer(OPEN_TIMER), Record(SessionConfirmed(instructions)), opened, told]
+        confirmed = Record(SessionConfirmed(self._riders.config().instructions))
+        serves = self._serves(created, now, resumed=resumed)
         waiting = [Resolve(token, True) for token in self._waiting_for_open]
         self._waiting_for_open.clear()
-        effects += self.rollover.born(created, now)
-        return [*effects, *self._riders.up(self._lines.number), *waiting]
+        return [StopTimer(OPEN_TIMER), confirmed, *serves, *self._riders.up(self._lines.number), *waiting]
 
     def refused(self, detail: ErrorDetail, now: float) -> Effects:
         """The provider answers the greeting with an error."""
@@ -286,13 +285,12 @@ class LineKeeper:
     # -- the end of a line
 
     def _lost(self, error: Exception, now: float) -> Effects:
-        """The attempt failed or the line ended: try again, or end the session."""
+        """The attempt failed or the line ended: go on over the line that follows, try again, or end the session."""
         was_up = self.up
         effects: list[Effect] = [
             StopTimer(OPEN_TIMER),
             StopTimer(REFUSED_TIMER),
             DropLine(self._lines.number),
-            *self.rollover.ended(),
         ]
         self._refusal = None
         self._lines.phase = Phase.WAITING
@@ -309,11 +307,13 @@ class LineKeeper:
             return [*effects, ended, *self._finish(Finish("error", code, str(error), error))]
         if was_up:
             effects.append(Error(codes.CONNECTION_LOST, str(error), recoverable=True))
-        return [*effects, *retry]
+        if self.rollover.successor is not None:
+            return [*effects, *self._take_over(self.rollover.successor, now)]
+        return [*effects, *self.rollover.ended(), *retry]
 
     def _finish(self, finish: Finish) -> Effects:
         self._lines.phase = Phase.ENDED
-        return [*self._riders.over(), finish]
+        return [*self.rollover.ended(), *self._riders.over(), finish]
 
     def _open_timed_out(self, now: float) -> Effects:
         if self._lines.phase not in (Phase.CONNECTING, Phase.GREETING):

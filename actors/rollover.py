@@ -1,8 +1,9 @@
 """When a session moves to a new line before its provider ends the old one. Pure; time comes in.
 
 A line of age `expires_at - margin` gets a successor: opened and greeted while the old one still serves. The session moves at the
-first idle moment after that, and at the latest when half of the margin is left. An attempt that fails is made again and harms
-nobody; if none succeeds, the provider ends the line, and it is opened anew as any line that is lost.
+first idle moment after that, and at the latest when half of the margin is left; if the old line is lost meanwhile, at once. An
+attempt that fails is made again and harms nobody; if none succeeds, the provider ends the line, and it is opened anew as any line
+that is lost.
 
 Source: the session contract, statement 9; server event ``session.created`` (``expires_at``).
 """
@@ -10,6 +11,7 @@ Source: the session contract, statement 9; server event ``session.created`` (``e
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 
 from ..gateway import server_events as wire
@@ -31,8 +33,16 @@ class Stage(Enum):
 
     NONE = "none"  # the line is young, or an attempt failed and the next one waits
     CONNECTING = "connecting"
-    GREETING = "greeting"
+    GREETING = "greeting"  # the provider has yet to confirm what the session is
     READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """A line that can take over: the attempt that led to it, and what the provider said of it."""
+
+    attempt: int
+    session: SessionInfo
 
 
 class Rollover:
@@ -48,8 +58,7 @@ class Rollover:
 
     Attributes:
         attempt: the number of the one that is being made, or has led to a line that waits.
-        created: what the provider said of the line that waits.
-        ready: that line can take over.
+        successor: that line, once it can take over.
         overdue: it has to, idle or not.
     """
 
@@ -69,11 +78,12 @@ class Rollover:
         self._greeting = greeting
         self._number = number
         self._stage = Stage.NONE
+        self._unconfirmed = 0  # greetings
         self._longest_delay_s = LONGEST_DELAY_S
         self._failures = 0
         self.attempt: int | None = None
-        self.created: SessionInfo | None = None
-        self.ready = False
+        self._created: SessionInfo | None = None
+        self.successor: Successor | None = None
         self.overdue = False
 
     # -- the line that serves
@@ -102,8 +112,8 @@ class Rollover:
         return self._max_age_s
 
     def _reset(self) -> None:
-        self._stage, self.ready = Stage.NONE, False
-        self.attempt = self.created = None
+        self._stage = Stage.NONE
+        self.attempt = self._created = self.successor = None
         self.overdue = False
         self._failures = 0
 
@@ -121,18 +131,22 @@ class Rollover:
         """Its line is open. Returns whether it is taken, and effects."""
         if attempt != self.attempt or self._stage is not Stage.CONNECTING:
             return False, NOTHING
-        self._stage = Stage.GREETING
-        return True, [SendToNext(self._greeting())]
+        self._unconfirmed = 0
+        return True, self._greet()
+
+    def reconfigured(self) -> Effects:
+        """The session has another configuration: so must the line that follows."""
+        if self._stage not in (Stage.GREETING, Stage.READY):
+            return NOTHING
+        return [*self._greet(), StartTimer(OPEN_TIMER, self._timeout_s)]
 
     def receive(self, event: ServerEvent) -> Effects:
         """The server said something on it."""
         match event:
             case wire.SessionCreated(session=session):
-                self.created = session
+                self._created = session
             case wire.SessionUpdated(session=session) if self._stage is Stage.GREETING:
-                self.created = self.created or session
-                self._stage, self.ready = Stage.READY, True
-                return [StopTimer(OPEN_TIMER)]
+                return self._confirmed(session)
             case wire.Error(error=detail):
                 return self.failed(ServerError.from_detail(detail))
             case _:
@@ -157,8 +171,9 @@ class Rollover:
         """The attempt led to nothing: try again, unless it would fail again."""
         if self.attempt is None:
             return NOTHING
-        dropped, self.attempt, self.created = DropLine(self.attempt), None, None
-        self._stage, self.ready = Stage.NONE, False
+        dropped = DropLine(self.attempt)
+        self._stage = Stage.NONE
+        self.attempt = self._created = self.successor = None
         self._failures += 1
         effects: list[Effect] = [StopTimer(OPEN_TIMER), dropped]
         if isinstance(error, GatewayError) and not error.recoverable:
@@ -167,3 +182,16 @@ class Rollover:
         delay_s = min(self._longest_delay_s, FIRST_DELAY_S * 2.0 ** (self._failures - 1))
         wait_s = getattr(error, "retry_after_s", None) or 0.0
         return [*effects, StartTimer(DUE_TIMER, delay_s, jitter=True, at_least_s=wait_s)]
+
+    def _greet(self) -> list[Effect]:
+        self._stage, self.successor = Stage.GREETING, None
+        self._unconfirmed += 1
+        return [SendToNext(self._greeting())]
+
+    def _confirmed(self, updated: SessionInfo) -> Effects:
+        self._unconfirmed -= 1
+        if self._unconfirmed or self.attempt is None:
+            return NOTHING
+        self._stage = Stage.READY
+        self.successor = Successor(self.attempt, self._created or updated)
+        return [StopTimer(OPEN_TIMER)]

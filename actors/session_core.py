@@ -77,7 +77,7 @@ class SessionCore:
             restarts=restarts,
             epoch_s=epoch_s,
         )
-        self._successor = self._keeper.rollover  # it is asked on the hot path
+        self._rollover = self._keeper.rollover  # it is asked on the hot path
         self._line_state = self._keeper.lines
         self._audio = InputBuffer(48 if config.input_audio_format == "pcm16" else 8, new_id)
         self._desk = CommandDesk(conversation, self._updates, self._audio, toolbox, new_id)
@@ -113,7 +113,7 @@ class SessionCore:
         effects = handler(event, now)
         if effects and self._line_state.failures:  # nearly never, and a call less for each delta
             self._keeper.progress(event)
-        return self._then_move(effects, now) if self._successor.ready else effects
+        return effects if self._rollover.successor is None else self._then_move(effects, now)
 
     def garbled(self, error: ProtocolError, _now: float) -> Effects:
         """The server sent a frame that is no event; the next one is handled normally."""
@@ -187,8 +187,8 @@ class SessionCore:
 
     def _then_move(self, effects: Effects, now: float) -> Effects:
         """After anything that may have been the last thing to wait for: move to the line that follows, if there is one."""
-        successor = self._successor
-        if not successor.ready or not (successor.overdue or self._is_idle()):
+        rollover = self._rollover
+        if rollover.successor is None or not (rollover.overdue or self._is_idle()):
             return effects
         return [*effects, *self._keeper.move(now)]
 
@@ -206,7 +206,7 @@ class SessionCore:
         """The configuration is another one."""
         self._toolbox.configured(config)
         self._conversation.reconfigured(config)
-        return [Reconfigure(config, dict(self._toolbox.tools))]
+        return [Reconfigure(config, dict(self._toolbox.tools)), *self._rollover.reconfigured()]
 
     def _over(self) -> Effects:
         return self._conversation.stop_tools("session_closed")

@@ -10,6 +10,7 @@ import pytest
 from trunkline.actors.commands import CommitAudio, Interrupt, SendAudio, SendText, Update
 from trunkline.actors.effects import (
     DropLine,
+    Finish,
     LeaveLine,
     OpenLine,
     Send,
@@ -174,17 +175,44 @@ class TestTheMove:
         successor(core)
         assert len(core.of(SwitchLine)) == 1
 
-    def test_settings_that_changed_since_the_greeting_are_told_again(self, drive):
+    def test_settings_that_changed_since_the_greeting_are_told_first(self, drive):
         core = open_with(drive)
         core.say(SendText("hi"))
         successor(core)
         core.say(Update({"instructions": "other"}))
-        core.server("session.updated", session={"instructions": "other"})
         core.clear()
+        core.server("session.updated", session={"instructions": "other"})
+        assert [effect.event.session["instructions"] for effect in core.of(SendToNext)] == ["other"]
         core.begin("r1")
         core.done("r1")
-        first = core.wire[0]
-        assert (first["type"], first["session"]["instructions"]) == ("session.update", "other")
+        assert not core.of(SwitchLine), "the line that is to follow is another session yet"
+        core.clear()
+        heard(core, "session.updated", session={"instructions": "other"})
+        assert len(core.of(SwitchLine)) == 1
+        assert "session.update" not in core.types()
+
+    def test_a_change_that_the_move_overtakes_is_answered_by_its_own_confirmation(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        core.timer("rollover")
+        core.core.connected(core.of(OpenLine)[-1].attempt, core.now)
+        first = core.say(Update({"instructions": "first"}))
+        core.server("session.updated", session={"instructions": "first"})
+        assert first in core.resolved
+        heard(core, "session.created", session={"id": "sess_2"})
+        second = core.say(Update({"speed": 1.2}))
+        core.timer("rollover_limit")
+        for _ in range(2):
+            heard(core, "session.updated", session={"instructions": "first"})
+        assert len(core.of(SwitchLine)) == 1
+        assert second not in core.resolved
+        behind = core.effects[core.effects.index(SwitchLine()) :]
+        sent = [effect.event for effect in behind if isinstance(effect, Send)]
+        assert [event.session for event in sent if isinstance(event, SessionUpdate)] == [
+            {"type": "realtime", "audio": {"output": {"speed": 1.2}}}
+        ]
+        core.server("session.updated", session={"instructions": "first"})
+        assert second in core.resolved
 
     def test_what_was_spoken_before_is_cut_on_the_new_line_without_its_audio(self, drive):
         core = open_with(drive, modalities=["audio"])
@@ -270,10 +298,50 @@ class TestFailures:
         assert core.of(DropLine)
         assert "rollover" in delays(core)
 
-    def test_a_line_that_is_lost_meanwhile_takes_its_successor_with_it(self, drive):
+    def test_a_line_that_is_lost_meanwhile_is_followed_at_once_by_the_one_that_is_ready(self, drive):
         core = open_with(drive)
         core.say(SendText("hi"))
-        attempt = successor(core)
+        core.begin("r1")
+        core.text("hel")
+        successor(core)
+        core.clear()
+        core.take(core.core.line_lost(LineClosed(1006, "gone"), core.now))
+        kinds = [type(effect) for effect in core.effects]
+        assert kinds.index(DropLine) < kinds.index(SwitchLine) < kinds.index(Send)
+        assert kinds.count(DropLine) == 1
+        assert [(e.kind, getattr(e, "code", None)) for e in core.seen] == [
+            ("interrupted", None),
+            ("assistant_turn_completed", None),
+            ("error", "connection_lost"),
+            ("session_opened", None),
+            ("session_updated", None),
+        ]
+        assert (core.seen[-1].resumed, core.seen[-1].rolled_over) == (True, False)
+        assert core.seen[-2].server_session_id == "sess_2"
+        assert core.types() == ["conversation.item.create", "response.create"]
+        assert (delays(core).keys(), delays(core)["rollover"]) == (
+            {"reply", "rollover", "rollover_limit"},
+            1900,
+        )
+        core.begin("r2")
+        core.done("r2")
+        assert len(core.of(SwitchLine)) == 1, "it has a successor of its own to wait for"
+
+    def test_one_that_takes_over_and_is_lost_at_once_counts_as_a_failure(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        successor(core)
+        for _ in range(2):
+            core.clear()
+            core.take(core.core.line_lost(LineClosed(1006, "gone"), core.now))
+        assert delays(core)["retry"] == 1.0
+
+    def test_a_line_that_is_lost_meanwhile_takes_a_successor_with_it_that_is_not_ready(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        core.timer("rollover")
+        attempt = core.of(OpenLine)[-1].attempt
+        core.core.connected(attempt, core.now)
         core.clear()
         core.take(core.core.line_lost(LineClosed(1006, "gone"), core.now))
         assert DropLine(attempt) in core.effects
@@ -283,4 +351,15 @@ class TestFailures:
         assert core.types().count("response.create") == 1
         core.begin("r1")
         core.done("r1")
+        assert not core.of(SwitchLine)
+
+    @pytest.mark.parametrize(("code", "reason"), [(4000, "server"), (1000, "server"), (1008, "error")])
+    def test_an_end_that_is_fatal_ends_the_session_whatever_line_is_ready(self, drive, code, reason):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        attempt = successor(core)
+        core.clear()
+        core.take(core.core.line_lost(LineClosed(code, "no more"), core.now))
+        assert core.of(Finish), reason
+        assert DropLine(attempt) in core.effects
         assert not core.of(SwitchLine)

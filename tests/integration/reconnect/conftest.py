@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trunkline import OpenAIGateway, tool
+from trunkline import OpenAIGateway, RawFrame, tool
+from trunkline.actors.named_timers import TimerDue
 from trunkline.gateway.simulator import CallTool, FunctionBrain, Say, Simulator, Speak, encode_words
 from trunkline.testing import FaultPlan, FaultyGateway
 
@@ -80,13 +81,16 @@ def rig(open_session: Callable[..., Any], servers: list[Any]) -> Callable[..., A
         kind: str = "text",
         *faults: Any,
         options: Any = None,
+        brain: Any = None,
         seam: str = "simulator",
         gateway: Any = None,
         **config: Any,
     ) -> Any:
         plan = FaultPlan(*faults, seed=1)
         here = plan if seam == "simulator" else None
-        simulator = Simulator(FunctionBrain(KINDS[kind].brain), faults=here, **(options or {})).start()
+        simulator = Simulator(
+            FunctionBrain(brain or KINDS[kind].brain), faults=here, **(options or {})
+        ).start()
         servers.append(simulator)
         made = gateway(simulator.url) if gateway else OpenAIGateway("test", base_url=simulator.url)
         if seam == "transport":
@@ -96,6 +100,39 @@ def rig(open_session: Callable[..., Any], servers: list[Any]) -> Callable[..., A
         return stage
 
     return start
+
+
+class Move:
+    """A session's way to another line, step by step: the times of it are when the test says, the provider's end is far."""
+
+    def __init__(self, stage: Any) -> None:
+        self._stage = stage
+        self._frames = stage.session.events(raw=True)
+
+    def due(self) -> None:
+        """It is time to open the line that follows."""
+        self._stage.session.actor_ref.tell(TimerDue("rollover"))
+
+    def limit(self) -> None:
+        """It is time to move, idle or not."""
+        self._stage.session.actor_ref.tell(TimerDue("rollover_limit"))
+
+    def until_ready(self) -> None:
+        """Have the line opened, and go on when the session knows that it is there."""
+        self.due()
+        self._until_told("session.updated")
+        self._stage.session.get_instructions().get(timeout=10)  # what came with it is dealt with
+
+    def _until_told(self, type: str) -> None:
+        while True:
+            event = self._frames.get(10)
+            if isinstance(event, RawFrame) and (event.direction, event.type) == ("received", type):
+                return
+
+
+@pytest.fixture
+def move() -> type[Move]:
+    return Move
 
 
 class Answers:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from trunkline.testing import HttpStatus, Refuse
+from trunkline.gateway.simulator import Gate, Hold, Say
+from trunkline.testing import HttpStatus, Refuse, Reset
 
 SHORT = {"session_max_age_s": 4.0}
 
@@ -22,6 +23,20 @@ def numbers_on(stage: Any, line: int) -> list[int]:
     appends = stage.wire.sent("input_audio_buffer.append", line)
     said = b"".join(base64.b64decode(frame["audio"]) for frame in appends)
     return [int(number) for number in np.frombuffer(said, "<i2")[::240]]
+
+
+class Half:
+    """A brain whose first answer stops in the middle; then it says what it heard."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self._first = True
+
+    def __call__(self, conversation: Any) -> list[Any]:
+        if self._first:
+            self._first = False
+            return [Say(["half ", Hold(self.gate), "whole"])]
+        return [Say("heard " + " ".join(text for text in conversation.user_texts if text))]
 
 
 class TestStatement09Rollover:
@@ -98,5 +113,30 @@ class TestStatement09Rollover:
         codes = [event.code for event in stage.events.of("error")]
         assert codes == ["session_expired", "connection_lost"]
         assert not any(event.rolled_over for event in stage.events.of("session_updated"))
+        stage.say("two")
+        answers(stage).until("heard one two")
+
+
+class TestStatement09LinesThatAreLost:
+    def test_the_line_that_is_ready_serves_at_once_when_the_old_one_is_lost(
+        self, rig: Any, move: Any, answers: Any
+    ) -> None:
+        stage = rig("text", Reset().on("input_audio_buffer.clear"), brain=Half())
+        way = move(stage)
+        stage.say("one")
+        stage.events.until("assistant_text_delta")
+        way.until_ready()
+        assert not any(event.rolled_over for event in stage.events.of("session_updated"))
+        stage.session.clear_audio().get(timeout=10)
+        stage.events.until("session_updated", resumed=True)
+        answers(stage).until("heard one")
+        assert [event.code for event in stage.events.of("error")] == ["connection_lost"]
+        assert [event.reason for event in stage.events.of("interrupted")] == ["error"]
+        assert len(stage.wire.handshakes()) == 2, "nothing else was opened"
+        types = [frame["type"] for frame in stage.wire.sent(None, 2)]
+        assert types == ["session.update", "conversation.item.create", "response.create"]
+        answers(stage).check()
+        way.until_ready()
+        moved(stage)
         stage.say("two")
         answers(stage).until("heard one two")
