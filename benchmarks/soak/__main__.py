@@ -86,6 +86,8 @@ WIRE_SHARE = 0.6
 MORE_THREADS = 5
 MORE = 1.2
 MORE_RSS_MB = 8.0
+AUDITED = 0.9
+"""Of the sessions, at least: what the provider has in the end is known of these alone. A fault may hit the audit itself."""
 
 
 class Clerk:
@@ -96,7 +98,7 @@ class Clerk:
         self._folder = folder
         self._lock = threading.Lock()
         self.violations: list[Violation] = []
-        self.turns = self.sessions = self.resumptions = self.rollovers = self.tool_calls = 0
+        self.turns = self.sessions = self.audited = self.resumptions = self.rollovers = self.tool_calls = 0
         self.reruns = self.failed_yet_answered = 0
         self.errors: Counter[str] = Counter()
         self.crashes: list[str] = []
@@ -105,6 +107,7 @@ class Clerk:
         with self._lock:
             self.sessions += 1
             self.turns += judge.turns_completed()
+            self.audited += judge.audit is not None
             self.resumptions += judge.resumptions
             self.rollovers += judge.rollovers
             self.tool_calls += len(judge.settled_calls)
@@ -118,6 +121,13 @@ class Clerk:
     def ask(self, what: str, argument: str = "") -> Any:
         self._far_end.send((what, argument))
         return self._far_end.recv()
+
+    def far_end_saw(self, name: str, told: str) -> None:
+        """Note what was told twice on one line."""
+        is_output = told.startswith("output of ")
+        figure = "tool outputs missing or doubled" if is_output else "accepted messages lost"
+        self.violations.append(Violation(figure, name, f"{told}: told twice on one line"))
+        print(f"{figure}: {name}: {told}: told twice on one line", file=sys.stderr)
 
     def _keep(self, judge: Judge, session: Session) -> None:
         for violation in judge.violations:
@@ -220,6 +230,8 @@ def run(options: argparse.Namespace, world: World, clerk: Clerk) -> dict[str, An
     broken = [caller for caller in callers if caller.crashed is not None or caller.is_alive()]
     for caller in broken:
         clerk.violations.append(Violation("unresolved futures", caller.name, f"{caller.crashed!r}"))
+    for name, told in clerk.ask("said twice"):
+        clerk.far_end_saw(name, told)
     found = Counter(violation.figure for violation in clerk.violations)
     whole, attempt = [one for one, _ in world.reconnects], [one for _, one in world.reconnects]
     return {
@@ -232,7 +244,7 @@ def run(options: argparse.Namespace, world: World, clerk: Clerk) -> dict[str, An
         "reconnect_ms p50, p99": [quantile_ms(whole, 0.5), quantile_ms(whole, 0.99)],
         "beyond the backoff_ms p50, p99": [quantile_ms(attempt, 0.5), quantile_ms(attempt, 0.99)],
         "reconnects timed": len(whole),
-        "sessions": clerk.sessions,
+        "sessions, of them audited": [clerk.sessions, clerk.audited],
         "resumptions": clerk.resumptions,
         "rollovers": clerk.rollovers,
         "tool calls": clerk.tool_calls,
@@ -241,6 +253,7 @@ def run(options: argparse.Namespace, world: World, clerk: Clerk) -> dict[str, An
         "cpu_s": round(cpu_s, 1),
         "faults of the line": dict(clerk.ask("fired")),
         "crashes": dict(chaos.done),
+        "chaos": "to the end" if chaos.failure is None else f"ended by {chaos.failure!r}",
         "errors seen": dict(clerk.errors),
         "refused": dict(world.refused),
     }
@@ -268,6 +281,13 @@ def is_flat(figures: dict[str, Any]) -> bool:
     return bool(threads[1] <= threads[0] + MORE_THREADS and is_held)
 
 
+def looked(figures: dict[str, Any], options: argparse.Namespace) -> bool:
+    """Whether there was anything to find: every caller had turns, sessions were audited, and crashes went on to the end."""
+    n_sessions, n_audited = figures["sessions, of them audited"]
+    enough = figures["turns completed"] >= options.sessions and n_sessions >= options.sessions
+    return bool(enough and n_audited >= AUDITED * n_sessions and figures["chaos"] == "to the end")
+
+
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -292,15 +312,16 @@ def main() -> int:
     arguments = (there, options.seed, options.seconds, options.sessions, options.rate * WIRE_SHARE)
     far_end = multiprocessing.get_context("spawn").Process(target=serve, args=arguments)
     far_end.start()
+    figures: dict[str, Any] = {}
     try:
         url = here.recv()
         try:
             with leak_check(within_s=20.0):
-                figures = soak(options, here, url, folder)
+                figures |= soak(options, here, url, folder)
         except LeakError as error:
             (folder / "leaks.txt").write_text(str(error))
             print(f"unresolved futures: left behind at the end: {folder}/leaks.txt", file=sys.stderr)
-            figures = {"leaked": str(error)[:400]}
+            figures["leaked"] = str(error)[:400]
     finally:
         here.send(("stop", ""))
         far_end.join(20.0)
@@ -308,12 +329,15 @@ def main() -> int:
     for name, figure in figures.items():
         print(f"{name:34} {figure}", file=sys.stderr)
     print(json.dumps(figures))
-    if "leaked" in figures or any(figures[figure] for figure in ZEROS):
-        return 1
+    wrong = [figure for figure in ZEROS if figures[figure]]
+    if "leaked" in figures:
+        wrong.append("something was left behind")
     if not is_flat(figures):
-        print("threads, objects or RSS are not flat", file=sys.stderr)
-        return 1
-    return 0
+        wrong.append("threads, objects or RSS are not flat")
+    if not looked(figures, options):
+        wrong.append("too little was looked at: these zeros say nothing")
+    print("FAILED: " + "; ".join(wrong) if wrong else "passed", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

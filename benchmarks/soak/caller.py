@@ -191,6 +191,7 @@ class Caller(threading.Thread):
     # -- turns
 
     def _one_turn(self) -> None:
+        self._judge.next_round()
         if self._how == "vad" and self._dice.random() < 0.8:
             self._speak(commit=False)
         elif self._how == "push to talk" and self._dice.random() < 0.7:
@@ -250,7 +251,7 @@ class Caller(threading.Thread):
     def _interrupt(self, token: str | None) -> None:
         if token is None:
             return
-        self._judge.cut.add(token)
+        self._judge.cut_off(token)
         self._ask(lambda: self._session.interrupt(), again=True)
         self._pump(lambda: not self._judge.open_turns(), ANSWER_S)
 
@@ -278,7 +279,7 @@ class Caller(threading.Thread):
         if token not in judge.spoken and not (cut_off() or refused or moved):
             judge.never_heard(token)
         if commit and token not in judge.spoken:
-            judge.cut.add("speech of which nothing was heard")  # it may have asked for a reply to nothing
+            judge.cut_off("speech of which nothing was heard")  # it may have asked for a reply to nothing
 
     # -- waiting
 

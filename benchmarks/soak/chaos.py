@@ -55,6 +55,7 @@ class Chaos:
         self._at_s = self._root_spared_until_s = 0.0
         self.done: Counter[str] = Counter()
         self.log: list[str] = []
+        self.failure: Exception | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -64,6 +65,12 @@ class Chaos:
         self._thread.join(10.0)
 
     def _run(self) -> None:
+        try:
+            self._crash_on()
+        except Exception as error:  # noqa: BLE001 - told in the figures: a soak without crashes must not pass for one with them
+            self.failure = error
+
+    def _crash_on(self) -> None:
         dice = self._dice
         while not self._enough.wait(pause_s := dice.expovariate(self._rate)):
             self._at_s += pause_s

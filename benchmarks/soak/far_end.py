@@ -48,10 +48,11 @@ def audit(conversation: Conversation) -> str:
 
 
 class TokenBrain:
-    """Answers all sessions; notes which caller a connection belongs to."""
+    """Answers all sessions; notes which caller a connection belongs to, and who said the same twice on one of them."""
 
     def __init__(self) -> None:
         self.connections: defaultdict[str, list[int]] = defaultdict(list)
+        self.said_twice: list[tuple[str, str]] = []
 
     def for_connection(self, number: int) -> "OneLine":
         return OneLine(self, number)
@@ -92,15 +93,33 @@ class OneLine:
     def __init__(self, brain: TokenBrain, number: int) -> None:
         self._brain = brain
         self._number = number
+        self._caller = ""
+        self._there: dict[str, str] = {}  # item id -> the output or the user's message that it is
 
     def reply(self, conversation: Conversation) -> Iterable[Step]:
         return self._brain.reply(conversation)
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        if event.get("type") == "session.update":
-            caller = str((event.get("session") or {}).get("instructions"))
-            if self._number not in self._brain.connections[caller]:
-                self._brain.connections[caller].append(self._number)
+        match event.get("type"):
+            case "session.update":
+                self._caller = str((event.get("session") or {}).get("instructions"))
+                if self._number not in self._brain.connections[self._caller]:
+                    self._brain.connections[self._caller].append(self._number)
+            case "conversation.item.create":
+                self._created(event.get("item") or {})
+            case "conversation.item.delete":
+                self._there.pop(str(event.get("item_id")), None)
+            case _:
+                pass
+
+    def _created(self, item: Mapping[str, Any]) -> None:
+        """Note what is told on this line. The audit would not know of what is doubled on a line that has a successor."""
+        tokens = TOKEN.findall(text_of(item)) if item.get("role") == "user" else []
+        told = [f"output of {item['call_id']}"] if item.get("type") == "function_call_output" else tokens
+        for what in told:
+            if what in self._there.values():
+                self._brain.said_twice.append((self._caller, what))
+            self._there[str(item.get("id"))] = what
 
 
 def short(event: Mapping[str, Any]) -> str:
@@ -139,6 +158,8 @@ def serve(pipe: Connection, seed: int, seconds: float, sessions: int, rate: floa
         while True:
             what, argument = pipe.recv()
             match what:
+                case "said twice":
+                    pipe.send(brain.said_twice)
                 case "frames":
                     pipe.send(frames(simulator, brain, argument))
                 case "fired":

@@ -50,6 +50,7 @@ class Turn:
     """One response, as its events tell it."""
 
     tokens: set[str] = field(default_factory=set[str])
+    round: int = 0
     idle: bool = False
     status: str | None = None
     cut: bool = False
@@ -64,9 +65,12 @@ class Judge:
         self.accepted: list[str] = []
         self.spoken: set[str] = set()
         self.cut: set[str] = set()
+        self._round = 0
+        self._cut_rounds: set[int] = set()
         self.refused: set[str] = set()
         self.audit: tuple[list[str], Counter[str]] | None = None
         self.turns: dict[str, Turn] = {}
+        self._parts: set[tuple[str, str | None, int]] = set()
         self.errors: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
         self.completed: Counter[str] = Counter()
@@ -113,6 +117,10 @@ class Judge:
                     self._wrong("deltas after interrupted", f"a delta of {turn_id} after interrupted")
             case AssistantText(turn_id=turn_id, text=text) | AssistantTranscript(turn_id=turn_id, text=text):
                 self._said(turn_id, text)
+                part = (turn_id, event.item_id, event.content_index)
+                if part in self._parts:
+                    self._wrong("duplicated answers", f"one part of {turn_id} was told twice: {text:.40}")
+                self._parts.add(part)
             case AssistantTurnCompleted(turn_id=turn_id, status=status):
                 self._completed(turn_id, status)
             case Interrupted(turn_id=turn_id, reason=reason):
@@ -123,11 +131,24 @@ class Judge:
                 self.dispatched[call_id] = turn_id
             case ToolCallCompleted(call_id=call_id) | ToolCallFailed(call_id=call_id):
                 self.settled_calls[call_id] += 1
+                if isinstance(event, ToolCallCompleted) and call_id not in self.dispatched:
+                    self._wrong("order of events", f"{call_id} is completed and was not dispatched")
             case _:
                 pass
 
     def turn(self, turn_id: str) -> Turn:
-        return self.turns.setdefault(turn_id, Turn())
+        return self.turns.setdefault(turn_id, Turn(round=self._round))
+
+    # -- what the caller does
+
+    def next_round(self) -> None:
+        """Everything said so far is settled, and the caller goes on."""
+        self._round += 1
+
+    def cut_off(self, token: str) -> None:
+        """The caller does not want the answer to this message any more."""
+        self.cut.add(token)
+        self._cut_rounds.add(self._round)
 
     # -- what the caller asks
 
@@ -165,9 +186,13 @@ class Judge:
         for token, n in self.completed.items():
             if n > 1 and token not in self.cut:
                 self._wrong("duplicated answers", f"{token} was answered by {n} completed turns")
-        idle = [turn_id for turn_id, turn in self.turns.items() if turn.idle and turn.status == "completed"]
-        if idle and not self.cut:
-            self._wrong("duplicated answers", f"asked the provider again for nothing new: {idle}")
+        for turn_id, turn in self.turns.items():
+            excused = {
+                turn.round,
+                turn.round - 1,
+            } & self._cut_rounds  # there an answer to nothing can be meant
+            if turn.idle and turn.status == "completed" and not excused:
+                self._wrong("duplicated answers", f"asked the provider again for nothing new: {turn_id}")
         self.never_ended()
         if len(self.closed) != 1 or self.opened != 1:
             self._wrong("order of events", f"{self.opened} session_opened, {len(self.closed)} session_closed")
@@ -194,6 +219,8 @@ class Judge:
                 n = f"{outputs[call_id]} outputs, {self.settled_calls[call_id]} outcomes"
                 self._wrong("tool outputs missing or doubled", f"{call_id} has {n}")
         for call_id, turn_id in self.dispatched.items():
+            if not self.settled_calls[call_id] and not self.turn(turn_id).cut:
+                self._wrong("tool outputs missing or doubled", f"{call_id} has no outcome")
             if self.audit is not None and not outputs[call_id] and not self.turn(turn_id).cut:
                 self._wrong("tool outputs missing or doubled", f"{call_id} has no output")
 
@@ -229,6 +256,7 @@ class Judge:
         turn.cut = True
         if reason != "error":
             self.cut.update(turn.tokens)
+            self._cut_rounds.add(self._round)
 
     def _wrong(self, figure: str, text: str) -> None:
         self.violations.append(Violation(figure, self.session, text))

@@ -1,5 +1,6 @@
 """The soak finds what it looks for: its judge is a pure module, and here it is judged."""
 
+import argparse
 import importlib.util
 import subprocess
 import sys
@@ -25,14 +26,49 @@ DEADLINE_S = 55.0
 
 
 @pytest.fixture
-def judge(root):
+def module_of_the_soak(root):
+    """Import a module of the soak, which is no package: by its file."""
+    folder, names = root / "benchmarks" / "soak", []
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"soak_{name}", folder / f"{name}.py")
+        names.append(spec.name)
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    sys.path.append(str(folder))
+    yield load
+    sys.path.remove(str(folder))
+    for name in [*names, *(path.stem for path in folder.glob("*.py") if path.stem != "__main__")]:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def judge(module_of_the_soak):
     """A judge of a session that has begun."""
-    spec = importlib.util.spec_from_file_location("soak_judge", root / "benchmarks" / "soak" / "judge.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["soak_judge"] = module
-    spec.loader.exec_module(module)
-    yield told(module.Judge("soak 0/0"), SessionOpened("s"))
-    del sys.modules["soak_judge"]
+    return told(module_of_the_soak("judge").Judge("soak 0/0"), SessionOpened("s"))
+
+
+@pytest.fixture
+def line(module_of_the_soak):
+    """What the far end knows of one line; and all that was said twice."""
+    brain = module_of_the_soak("far_end").TokenBrain()
+    line = brain.for_connection(1)
+    line.observe({"type": "session.update", "session": {"instructions": "soak 0/0"}})
+    return line, brain.said_twice
+
+
+def created(item_id, **item):
+    return {"type": "conversation.item.create", "item": {"id": item_id, **item}}
+
+
+def output(item_id, call_id):
+    return created(item_id, type="function_call_output", call_id=call_id, output="ok")
+
+
+def said(item_id, text):
+    return created(item_id, type="message", role="user", content=[{"type": "input_text", "text": text}])
 
 
 def told(judge, *events):
@@ -71,6 +107,11 @@ def test_two_whole_answers_to_one_message_are_one_too_many(judge):
     assert verdict(told(judge, *turn("r1", "t0x0x1"), *turn("r2", "t0x0x1"))) == ["duplicated answers"]
 
 
+def test_one_part_of_an_answer_that_is_told_twice_is_one_too_many(judge):
+    told(judge, AssistantTurnStarted("r1"), AssistantText("r1", "t0x0x1"), AssistantText("r1", "t0x0x1"))
+    assert verdict(told(judge, AssistantTurnCompleted("r1", "completed"))) == ["duplicated answers"]
+
+
 def test_an_answer_that_a_loss_broke_off_may_be_given_again(judge):
     told(judge, *turn("r1", "t0x0x1", "failed"), *turn("r2", "t0x0x1"))
     assert judge.is_settled("t0x0x1")
@@ -79,6 +120,15 @@ def test_an_answer_that_a_loss_broke_off_may_be_given_again(judge):
 
 def test_asking_for_an_answer_to_nothing_gives_a_doubled_request_away(judge):
     assert verdict(told(judge, *turn("r1", "idle"))) == ["duplicated answers"]
+
+
+def test_it_does_so_also_when_something_was_cut_off_before(judge):
+    judge.cut_off("t0x0x1")
+    told(judge, *turn("r1", "idle"))  # there it can be meant,
+    judge.next_round()
+    told(judge, *turn("r2", "idle"))  # and there it can come late
+    judge.next_round()
+    assert verdict(told(judge, *turn("r3", "idle"))) == ["duplicated answers"]
 
 
 def test_what_was_cut_off_on_purpose_may_be_answered_or_not(judge):
@@ -110,6 +160,16 @@ def test_a_call_has_one_output(judge, outputs):
     assert verdict(judge) == ["tool outputs missing or doubled"]
 
 
+def test_a_call_that_was_dispatched_has_an_outcome(judge):
+    told(judge, *called("c")[:-1], *audit("", "c=1"))
+    assert verdict(judge) == ["tool outputs missing or doubled"]
+
+
+def test_a_call_that_is_completed_was_dispatched(judge):
+    told(judge, *called("c")[:-2], called("c")[-1], *audit("", "c=1"))
+    assert verdict(judge) == ["order of events"]
+
+
 def test_a_tool_that_is_dispatched_again_when_its_outcome_is_known_is_found(judge):
     told(judge, *called("c"), ToolCallDispatched("r1", "c", "stamp", {}), *audit("", "c=1"))
     assert verdict(judge, Counter(c=2)) == ["tools run after their outcome"]
@@ -138,6 +198,43 @@ def test_losses_and_resumptions_are_counted(judge):
     assert (judge.losses, judge.resumptions) == (1, 1)
 
 
+def test_the_far_end_knows_what_was_told_twice_on_one_line(line):
+    line, said_twice = line
+    for event in (output("i1", "c"), said("i2", "say t0x0x1"), output("i3", "c"), said("i4", "say t0x0x1")):
+        line.observe(event)
+    assert said_twice == [("soak 0/0", "output of c"), ("soak 0/0", "t0x0x1")]
+
+
+def test_what_was_deleted_may_be_told_again(line):
+    line, said_twice = line
+    for event in (
+        output("i1", "c"),
+        {"type": "conversation.item.delete", "item_id": "i1"},
+        output("i2", "c"),
+        output("i3", "d"),
+    ):
+        line.observe(event)
+    assert said_twice == []
+
+
+LOOKED = {"turns completed": 400, "sessions, of them audited": [20, 18], "chaos": "to the end"}
+
+
+@pytest.mark.parametrize(
+    ("found", "is_enough"),
+    [
+        ({}, True),
+        ({"turns completed": 3}, False),
+        ({"sessions, of them audited": [3, 3]}, False),
+        ({"sessions, of them audited": [20, 17]}, False),
+        ({"chaos": "ended by CallTimeout(10.0)"}, False),
+    ],
+)
+def test_zeros_of_which_too_little_is_known_are_none(module_of_the_soak, found, is_enough):
+    soak = module_of_the_soak("__main__")
+    assert soak.looked({**LOOKED, **found}, argparse.Namespace(sessions=4)) is is_enough
+
+
 def test_a_short_soak_in_good_weather_is_clean(root):
     program = [sys.executable, str(root / "benchmarks" / "soak")]
     options = ["--seconds", "4", "--sessions", "4", "--rate", "0.0001", "--seed", "1"]
@@ -145,3 +242,4 @@ def test_a_short_soak_in_good_weather_is_clean(root):
         [*program, *options], capture_output=True, text=True, timeout=DEADLINE_S, check=False, cwd=root
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "passed"
