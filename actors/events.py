@@ -51,7 +51,7 @@ class SessionOpened(SessionEvent, frozen=True, gc=False):
 class SessionUpdated(SessionEvent, frozen=True, gc=False):
     """The provider confirmed the configuration. ``resumed``: on a new line, after ``restarts`` restarts of the session's actor.
 
-    Source: ``session.updated``.
+    ``rolled_over``: on a line that replaced the old one before its end; nothing was lost. Source: ``session.updated``.
     """
 
     kind: ClassVar[str] = "session_updated"
@@ -79,7 +79,7 @@ class UserSpeechStarted(SessionEvent, frozen=True, gc=False):
 
 
 class UserSpeechStopped(SessionEvent, frozen=True, gc=False):
-    """The provider hears the end of speech. Source: ``input_audio_buffer.speech_stopped``."""
+    """The provider hears the end of speech, ``at_ms`` as before. Source: ``input_audio_buffer.speech_stopped``."""
 
     kind: ClassVar[str] = "user_speech_stopped"
     at_ms: float
@@ -253,7 +253,10 @@ class ToolBatchSubmitted(SessionEvent, frozen=True, gc=False):
 
 
 class Interrupted(SessionEvent, frozen=True, gc=False):
-    """The turn was cut off: by the user's voice, by ``interrupt()``, or by the loss of the line. No delta of it follows."""
+    """The turn was cut off: by the user's voice, by ``interrupt()``, or by the loss of the line. No delta of it follows.
+
+    ``audio_end_ms``: how much of its speech was heard, from the item's beginning; None if it had no speech to be taken back.
+    """
 
     kind: ClassVar[str] = "interrupted"
     turn_id: str
@@ -262,7 +265,10 @@ class Interrupted(SessionEvent, frozen=True, gc=False):
 
 
 class RateLimited(SessionEvent, frozen=True, gc=False):
-    """Less than a tenth of a limit is left, or the provider refused for it. Source: ``rate_limits.updated``."""
+    """Less than a tenth of a limit is left, or the provider refused for it. Source: ``rate_limits.updated``.
+
+    ``reset_ms``: in how long there is more; ``details``: the limits as the provider tells them.
+    """
 
     kind: ClassVar[str] = "rate_limited"
     reset_ms: float

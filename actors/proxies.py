@@ -235,14 +235,21 @@ class SessionProxy(StableProxy[Any]):
         return self._ask(command)
 
     def interrupt(self) -> Future[None]:
-        """Stop what the model is saying, and the tools at work for it."""
+        """Stop what the model is saying, and the tools at work for it. No error if there is nothing to stop."""
         return self._ask(cmd.Interrupt())
 
     def report_playback(self, item_id: str, played_ms: float) -> Future[None]:
-        """Say how much of a spoken item was played, milliseconds: what was not is taken back from the model when it is cut off.
+        """Say how much of a spoken item was played: what was not is taken back from the model when it is cut off.
 
         Without reports it is estimated from when the audio was delivered and how long it is. Report regularly while it
         plays, or at least before `interrupt()`: from the first report on, nothing is estimated any more.
+
+        Args:
+            item_id: that of the ``AssistantAudioDelta`` events.
+            played_ms: milliseconds since the beginning of the item, >= 0.
+
+        Raises:
+            InvalidCommand: that is no id, or no such number. The caller's fault.
         """
         return self._ask(cmd.ReportPlayback(item_id, played_ms))
 
@@ -279,6 +286,7 @@ class SessionProxy(StableProxy[Any]):
         """Replace the instructions; the future is done when the provider has confirmed them.
 
         Raises:
+            InvalidCommand: no text. The caller's fault.
             ServerError: (in the future) the provider refused them.
             CommandTimeout: (in the future) no answer in time.
         """
@@ -307,6 +315,9 @@ class SessionProxy(StableProxy[Any]):
         function as ``RawFrame``. Who is subscribed already gets them in addition.
 
         When the session was killed, ``session_closed`` comes to a function in a thread of its own: the session's is stuck.
+
+        Raises:
+            InvalidCommand: the subscriber is neither an ActorRef nor callable. The caller's fault.
         """
         return self._ask(cmd.Subscribe(subscriber, raw))
 
@@ -350,7 +361,7 @@ class BrokerProxy(StableProxy[Any]):
         The future is as that of `connect`; besides:
 
         Raises:
-            UnknownSession: the log knows no such session. The caller's fault, as is
+            UnknownSession: the log knows no session of this `session_id`. The caller's fault, as is
             InvalidCommand: the session is open in this broker.
         """
         return self._ask(cmd.Resume(session_id, overrides))

@@ -157,6 +157,10 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Unpack[ToolOp
         options: ``name``, ``description``, ``timeout_s``, ``isolation``, ``background``, ``needs_approval``; see
             :class:`ToolOptions`.
 
+    Returns:
+        What goes into ``Config(tools=[...])`` and can still be called as the function it was; with options alone, what
+        makes one of a function.
+
     Raises:
         ToolDefinitionError: the function cannot be a tool; the text says why. The programmer's fault.
     """

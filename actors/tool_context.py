@@ -50,7 +50,7 @@ class ToolContext:
         """Leave the tool if the call was cancelled.
 
         Raises:
-            ToolCancelled: the call was cancelled.
+            ToolCancelled: the call was cancelled. A ToolError, so do not catch those around this.
         """
         if self.token.cancelled:
             raise ToolCancelled(self.token.reason or "cancelled")

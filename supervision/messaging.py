@@ -21,6 +21,11 @@ __all__ = ["call", "cast", "join", "kill", "stop", "teller"]
 def call(ref: pykka.ActorRef[Any], message: Any, timeout_s: float | None = 5.0) -> Any:
     """Ask and wait for the answer: for callers outside the tree. Inside it, `cast` and let the answer be a message.
 
+    Args:
+        ref: the actor; with a StableRef, whichever incarnation of it runs.
+        message: what `on_receive` gets.
+        timeout_s: how long to wait, seconds; None for as long as it takes.
+
     Raises:
         CallingSelf: from the actor's own thread.
         CallTimeout: no answer within `timeout_s`. The actor still executes the request.
@@ -92,6 +97,11 @@ def teller(ref: pykka.ActorRef[Any]) -> Callable[[Any], None]:
 def stop(ref: pykka.ActorRef[Any], reason: ExitReason = NORMAL, timeout_s: float | None = None) -> bool:
     """Have the actor end with `reason` when what is queued is handled, and wait until it is down.
 
+    Args:
+        ref: the actor. A supervisor may start it again: a child is ended by `TerminateChild`.
+        reason: what its supervisor and its monitors are told.
+        timeout_s: how long to wait, seconds; None for as long as it takes.
+
     Returns:
         False if it was down already.
 
@@ -121,6 +131,10 @@ def kill(ref: pykka.ActorRef[Any]) -> None:
 
 def join(ref: pykka.ActorRef[Any], timeout_s: float | None = None) -> bool:
     """Wait until the actor is down, and who watches it has been told: what its supervisor is asked next, it answers knowing it.
+
+    Args:
+        ref: the actor; of a StableRef: the child, for good.
+        timeout_s: how long to wait, seconds; None for as long as it takes.
 
     Returns:
         Whether it is.

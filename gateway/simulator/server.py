@@ -186,7 +186,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The endpoint without a query: `ws://127.0.0.1:<port>/v1/realtime`."""
+        """The endpoint without a query: `ws://127.0.0.1:<port>/v1/realtime`. Raises RuntimeError before `start()`."""
         if not self._thread.is_started:
             raise RuntimeError("the simulator is not running: call start(), or use it as a context manager")
         scheme = "wss" if self._ssl_context is not None else "ws"
