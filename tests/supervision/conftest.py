@@ -192,6 +192,8 @@ def crash() -> Callable[..., None]:
 
     def crash_it(ref: Any, error: BaseException | None = None) -> None:
         error = error or ValueError("crash")
+        if isinstance(ref, StableRef):
+            assert wait_until(lambda: ref.state != "restarting")
         incarnation = ref._incarnation if isinstance(ref, StableRef) else ref
         try:
             ref.ask(("raise", error), timeout=PATIENCE_S)

@@ -20,6 +20,7 @@ from trunkline.supervision import (
     WhichChildren,
     call,
     join,
+    testing,
     watch,
 )
 
@@ -80,6 +81,7 @@ class Tree:
 
     def crash(self, name, error=None):
         child, error = self[name], error or ValueError("crash")
+        testing.wait_for_restart(child, PATIENCE_S, after=-1)  # it runs
         incarnation = child._incarnation
         with pytest.raises(type(error)):
             call(child, error, PATIENCE_S)
