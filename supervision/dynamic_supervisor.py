@@ -374,6 +374,7 @@ class DynamicSupervisor(Supervising):
             asked_to = not self._life.killed and incarnation is not None
             if asked_to and not is_expected_end(child.spec, ended_for):
                 self._report("shutdown_error", child.spec, ended_for)
+            child.starter = None  # the mailbox answers whom this supervisor still owes an answer: it is down
             self._forget(child, ended_for)
         super()._wind_down(reason)
 

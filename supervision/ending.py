@@ -29,10 +29,11 @@ def end_together(
     clock = bell.clock
     begin = clock.monotonic()
     patience = [
-        (0.0 if brutally else _seconds(spec.shutdown), incarnation, spec) for incarnation, spec in children
+        (0.0 if brutally else _patience_s(incarnation, spec), incarnation, spec)
+        for incarnation, spec in children
     ]
-    for seconds, incarnation, spec in patience:
-        if seconds > 0.0 and spec.shutdown is not BRUTAL_KILL:
+    for seconds, incarnation, _ in patience:
+        if seconds > 0.0:
             incarnation.stop()
     killed: list[tuple[Incarnation, ChildSpec]] = []
     for seconds, incarnation, spec in sorted(patience, key=_by_seconds):
@@ -60,8 +61,11 @@ def _is_down(incarnation: Incarnation) -> Callable[[], bool]:
     return lambda: incarnation.is_down
 
 
-def _seconds(shutdown: float | BrutalKill) -> float:
-    return 0.0 if isinstance(shutdown, BrutalKill) else float(shutdown)
+def _patience_s(incarnation: Incarnation, spec: ChildSpec) -> float:
+    if isinstance(spec.shutdown, BrutalKill):
+        return 0.0
+    # While it starts, its start's time is the limit, too: it may hang, and have all the time in the world to end.
+    return float(spec.shutdown if incarnation.acked else min(spec.shutdown, spec.start_timeout_s))
 
 
 def _by_seconds(entry: tuple[float, Any, Any]) -> float:

@@ -59,7 +59,7 @@ class Incarnation:
         """The constructor has returned: make the actor known, by `introduce()`, unless nobody wants it any more.
 
         Returns:
-            Whether it is wanted.
+            Whether it is wanted; not if it was abandoned as soon as it was known.
 
         Raises:
             BaseException: what `introduce` raised; then there is no actor.
@@ -69,8 +69,7 @@ class Incarnation:
                 return False
             introduce()
             self.ref, self._mailbox = ref, mailbox
-        mailbox.watch(self._ended)
-        return True
+        return mailbox.watch(self._ended)
 
     def failed(self, reason: ExitReason) -> None:
         """There will be no actor."""

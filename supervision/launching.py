@@ -56,7 +56,7 @@ class Bell:
             left = None if deadline == math.inf else clock.real_wait_s(deadline)
             if left == 0.0 or (self._owner._life.killed and not even_if_killed):
                 return condition()
-            self._rung.wait(left)
+            self._rung.wait(left if left is None else min(left, threading.TIMEOUT_MAX))
             self._rung.clear()
         return True
 

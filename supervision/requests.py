@@ -51,7 +51,7 @@ RESTARTING = RestartingType.RESTARTING
 class StartChild:
     """Start a child. Answer: its StableRef, when its `on_start` has returned, or None, if that raised `Ignore`.
 
-    Errors: StartError, AlreadyStarted, AlreadyPresent, MaxChildren.
+    Errors: StartError, AlreadyStarted, AlreadyPresent, MaxChildren; ActorDown, if the supervisor ends before its answer.
     """
 
     spec: ChildSpec

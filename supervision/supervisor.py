@@ -29,7 +29,7 @@ from .policy import (
     ends_supervisor,
     is_reported,
 )
-from .reasons import IGNORE, SHUTDOWN, Exit, ExitReason, Shutdown
+from .reasons import IGNORE, KILLED, SHUTDOWN, Exit, ExitReason, Shutdown
 from .reports import OnReport
 from .requests import ChildInfo
 from .stable_ref import StableRef
@@ -185,6 +185,7 @@ class Supervisor(Supervising):
 
     def _start(self, child: Child) -> ExitReason | None:
         """Start the child and wait for its ack. Return why it failed; None: it has not, or does not want to run."""
+        self._leave_if_killed()
         child.retry = None
         child.await_start()
         try:
@@ -211,8 +212,13 @@ class Supervisor(Supervising):
             return None
         if not arrived:
             end_together([(incarnation, child.spec)], self._bell, brutally=True)
+            self._leave_if_killed()  # else its time was up
             return self._not_started(child, StartTimeout(timeout_s))
         return self._not_started(child, incarnation.reason)
+
+    def _leave_if_killed(self) -> None:
+        if self._life.killed:
+            raise Exit(KILLED)
 
     def _not_started(self, child: Child, reason: ExitReason) -> ExitReason | None:
         child.last_reason = reason
