@@ -5,7 +5,15 @@ import time
 
 import pytest
 
-from trunkline import AssistantText, Broker, Config, Error, HandshakeRefused, OpenAIGateway, SessionClosed
+from trunkline import (
+    AssistantTurnCompleted,
+    Broker,
+    Config,
+    Error,
+    HandshakeRefused,
+    OpenAIGateway,
+    SessionClosed,
+)
 from trunkline.gateway.faults import (
     ActiveResponseRace,
     Close,
@@ -61,15 +69,17 @@ def session_on(simulator):
 
 
 def ask(session):
-    """Ask, and return the answer's text; fails with what came when none does."""
+    """Ask, and return the answer's text at the end of its turn; fails with what came when none does."""
     events = session.events()
     session.send_text(QUESTION).get(timeout=LIMIT_S)
     deadline, seen = time.monotonic() + LIMIT_S, []
     while (left := deadline - time.monotonic()) > 0:
         event = events.get(left)
         seen.append(event)
-        if isinstance(event, AssistantText):
-            return event.text
+        if isinstance(event, AssistantTurnCompleted) and (
+            texts := [e.text for e in seen if e.kind == "assistant_text"]
+        ):
+            return texts[-1]
     raise AssertionError(f"no answer; seen: {seen}")
 
 
