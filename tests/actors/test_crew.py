@@ -33,7 +33,7 @@ from trunkline.supervision import (
     stop,
 )
 
-PATIENCE_S = 5.0
+PATIENCE_S = 10.0
 INCARNATION = 3
 
 

@@ -20,7 +20,7 @@ from trunkline.actors.events import (
 )
 from trunkline.actors.raw_frame import RawFrame
 
-DEADLINE_S = 5.0
+DEADLINE_S = 10.0
 CLOSED = SessionClosed("client")
 
 

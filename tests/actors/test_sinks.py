@@ -26,7 +26,7 @@ from trunkline.actors.sinks import ActorSink
 from trunkline.actors.subscribers import Subscribers
 from trunkline.supervision import GenServer, Mailbox
 
-PATIENCE_S = 5.0
+PATIENCE_S = 10.0
 LIMITS = BacklogLimits(max_events=16, max_audio_bytes=10_000, max_kept=40)
 DELTA = AssistantTextDelta("r", "hi")
 FINAL = AssistantText("r", "hi there")

@@ -23,7 +23,7 @@ OTHER = SessionUpdated("x")
 CLIENT = SessionClosed("client")
 ERROR = SessionClosed("error", "boom")
 FRAME = RawFrame("received", "x", b"{}")
-PATIENCE_S = 5.0
+PATIENCE_S = 10.0
 
 
 class Listener(pykka.ThreadingActor):

@@ -17,7 +17,7 @@ from trunkline.actors.cancel_token import CancelToken
 from trunkline.actors.tool_approval import Approver, ToolApproval
 from trunkline.supervision import Future
 
-PATIENCE_S = 5.0
+PATIENCE_S = 10.0
 QUESTION = ToolApproval("sess_1", "resp_1", "call_7", "remove", {"page": 1})
 
 

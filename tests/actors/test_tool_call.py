@@ -14,7 +14,7 @@ from trunkline.actors.tool_context import ToolContext
 from trunkline.actors.tool_errors import ToolArgumentsError, ToolError
 from trunkline.gateway.tool_descriptor import ToolDescriptor
 
-DEADLINE_S = 5.0
+DEADLINE_S = 10.0
 
 
 def context(name="t", token=None):

@@ -259,6 +259,7 @@ class Stage:
     def __init__(self, server: Any, broker: BrokerProxy, session: SessionProxy) -> None:
         self.server = server
         self.wire: WireLog = server.wire
+        self.wire.timeout_s = PATIENCE_S
         self.broker = broker
         self.session = session
         self.events = Watch(session.events())

@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from trunkline.gateway.simulator import Simulator
 
-DEADLINE_S = 5.0
+DEADLINE_S = 10.0
 Event = dict[str, Any]
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-DEADLINE_S = 5.0
+DEADLINE_S = 10.0
 VOLUME = int(os.environ.get("TRUNKLINE_FUZZ", "1"))
 pytestmark = pytest.mark.timeout(60 * VOLUME)
 KEY = b"AAAAAAAAAAAAAAAAAAAAAA=="

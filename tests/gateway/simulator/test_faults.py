@@ -13,7 +13,7 @@ import pytest
 from trunkline.gateway import faults
 from trunkline.gateway.faults import FaultPlan, ImpossibleFault
 
-LIMIT_S = 5.0
+LIMIT_S = 10.0
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 EOF, RESET, SILENCE = "EOF", "RESET", "SILENCE"
 

@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 
 from trunkline.gateway.simulator import EchoBrain, FunctionBrain, Gate, Hold, Pause, Say, Simulator
 
-DEADLINE_S = 5.0
+DEADLINE_S = 10.0
 
 
 def closed_with(client):

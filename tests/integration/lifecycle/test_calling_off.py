@@ -42,7 +42,7 @@ def test_a_session_that_closes_during_a_stuck_upgrade_leaves_no_thread_at_it(
     lose.set()
     assert stuck.wait(10)
     assert connecting_threads()
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     reader.rest()
     assert reader.seen[-1].reason == "client"
     wait_until(lambda: not connecting_threads(), connecting_threads)

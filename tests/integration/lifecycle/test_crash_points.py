@@ -32,7 +32,7 @@ def test_a_session_that_crashes_anywhere_goes_on_with_the_conversation(
     line = trunk(ECHO)
     neighbour, session = line.connect(), line.connect()
     reader, elsewhere = read(session.events()), read(neighbour.events())
-    session.send_text("a").get(timeout=5)
+    session.send_text("a").get(timeout=10)
     assert answer(reader, "a") == "heard a"
     before = line.actors()
     accepted = ["a"]
@@ -51,9 +51,9 @@ def test_a_session_that_crashes_anywhere_goes_on_with_the_conversation(
     assert [name for name in before if before[name] != after_it[name]] == [
         f"SessionActor {session.session_id}"
     ]
-    neighbour.send_text("x").get(timeout=5)
+    neighbour.send_text("x").get(timeout=10)
     assert answer(elsewhere, "x") == "heard x"
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     reader.rest()
 
 
@@ -65,7 +65,7 @@ def test_a_command_that_was_accepted_does_not_fail_for_what_comes_after_it(trunk
     with crash_at("session.before_send"):
         assert session.send_text("a").exception(timeout=10) is None
     assert answer(reader, "a") == "heard a"
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     reader.rest()
 
 
@@ -77,7 +77,7 @@ def test_of_a_command_that_was_half_written_down_nothing_is_left(trunk: Any, rea
         assert isinstance(session.send_text("a").exception(timeout=10), CrashInjected)
     session.send_text("b").get(timeout=10)
     assert answer(reader, "b") == "heard b"
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     reader.rest()
 
 
@@ -103,7 +103,7 @@ def test_who_is_answered_anew_after_a_crash_was_not_told_the_old_answer(
     again = [frame["item"]["role"] for frame in line.wire.sent("conversation.item.create", connection=2)]
     assert again == ["user"]
     line.wire.sent("response.create", connection=2).once()
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     reader.rest()
 
 
@@ -127,7 +127,7 @@ def test_a_tool_worker_that_crashes_anywhere_costs_its_call_alone(
     session = line.connect()
     reader = read(session.events())
     with crash_at(point):
-        session.send_text("look").get(timeout=5)
+        session.send_text("look").get(timeout=10)
         failed = reader.until("tool_call_failed")
     assert failed.code == "crashed"
     assert ran == (["it"] if point.endswith("after_run") else [])
@@ -152,9 +152,9 @@ def test_a_broker_that_crashes_anywhere_costs_the_connect_in_hand(
     wait_until(lambda: len(line.actors()) == len(before), line.actors)
     now = line.actors()
     assert [name for name in before if before[name] != now.get(name)] == ["BrokerActor broker"]
-    session.send_text("a").get(timeout=5)
+    session.send_text("a").get(timeout=10)
     assert answer(reader, "a") == "heard a"
     another = line.connect()
     other = read(another.events())
-    another.send_text("b").get(timeout=5)
+    another.send_text("b").get(timeout=10)
     assert answer(other, "b") == "heard b"

@@ -71,7 +71,7 @@ def test_a_frame_that_makes_no_sense_costs_one_recoverable_error_at_most(
     session = line.connect()
     urn = session.actor_ref.actor_urn
     reader = read(session.events())
-    session.send_text("go").get(timeout=5)
+    session.send_text("go").get(timeout=10)
     gate.wait_reached()
     line.simulator.inject(FRAMES[name])
     gate.open()
@@ -98,10 +98,10 @@ def test_a_callback_that_raises_anything_harms_nobody(trunk: Any, read: Any) -> 
             seen.append(type(error).__name__)
             raise error
 
-        session.subscribe(raises).get(timeout=5)
-    session.send_text("a").get(timeout=5)
+        session.subscribe(raises).get(timeout=10)
+    session.send_text("a").get(timeout=10)
     assert reader.texts(1) == ["heard a"]
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     reader.rest()
     assert line.simulator.accepted == 1
     assert seen.count("ActorDown") == seen.count("SystemExit") > 3
@@ -114,14 +114,14 @@ def test_dead_actor_subscribers_are_forgotten(trunk: Any, read: Any, probe: Any,
     dead, _ = probe()
     dead.stop()
     dying, actor = probe()
-    session.subscribe(dead).get(timeout=5)
-    session.subscribe(dying).get(timeout=5)
-    session.send_text("a").get(timeout=5)
+    session.subscribe(dead).get(timeout=10)
+    session.subscribe(dying).get(timeout=10)
+    session.send_text("a").get(timeout=10)
     reader.texts(1)
     wait_until(lambda: any(event.kind == "assistant_text" for event in actor.events))
     dying.tell("die")
-    assert dying.actor_stopped.wait(5)
-    session.send_text("b").get(timeout=5)
+    assert dying.actor_stopped.wait(10)
+    session.send_text("b").get(timeout=10)
     assert reader.texts(1) == ["heard a b"]
     (entry,) = line.directory.entries()
     assert [sink.subscriber for sink in entry.subscribers._sinks] == [reader.stream]
@@ -136,7 +136,7 @@ def test_a_stream_that_was_given_up_is_forgotten(trunk: Any, read: Any, wait_unt
     closed.close()
     abandoned._given_up = True  # what 10,000 unread control events lead to
     abandoned._bound = -1
-    session.send_text("a").get(timeout=5)
+    session.send_text("a").get(timeout=10)
     reader.texts(1)
     (entry,) = line.directory.entries()
     assert [sink.subscriber for sink in entry.subscribers._sinks] == [reader.stream]
@@ -157,7 +157,7 @@ def test_a_tool_that_crashes_its_worker_gets_one_output_and_the_line_stays(
     line = trunk(FunctionBrain(brain), tools=[explode])
     session = line.connect()
     reader = read(session.events())
-    session.send_text("go").get(timeout=5)
+    session.send_text("go").get(timeout=10)
     reader.until("tool_call_failed")
     assert reader.texts(1) == ["I see"]
     outputs = [
@@ -175,7 +175,7 @@ def test_a_tool_that_crashes_its_worker_gets_one_output_and_the_line_stays(
 
 def talk(session: Any, reader: Any, word: str, before: str = "") -> None:
     """Say a word; the answer repeats what was said ``before``, and the word. Then the session is idle."""
-    session.send_text(word).get(timeout=5)
+    session.send_text(word).get(timeout=10)
     assert reader.texts(1) == [f"heard {before}{word}"]
     reader.until("assistant_turn_completed")  # before it, the question still counts as unanswered
 
@@ -195,8 +195,8 @@ def test_an_idle_session_that_crashes_goes_on_and_nobody_else_notices(
     reader, elsewhere = read(session.events()), read(neighbour.events())
     ref, actor = probe()
     called: list[Any] = []
-    session.subscribe(ref).get(timeout=5)
-    session.subscribe(called.append).get(timeout=5)
+    session.subscribe(ref).get(timeout=10)
+    session.subscribe(called.append).get(timeout=10)
     talk(session, reader, "a")
     before = line.actors()
     crash(session.actor_ref, BUG)
@@ -206,9 +206,9 @@ def test_an_idle_session_that_crashes_goes_on_and_nobody_else_notices(
     talk(session, reader, "b", "a ")
     talk(neighbour, elsewhere, "c")
     late = read(session.events())
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     assert late.rest()[0] == "session_opened"
-    assert actor.closed.wait(5)
+    assert actor.closed.wait(10)
     for events in (actor.events, called, (reader.rest(), reader.seen)[1]):
         kinds = [event.kind for event in events]
         assert kinds.count("session_opened") <= 1
@@ -231,9 +231,9 @@ def test_a_crash_in_the_middle_of_a_reply_is_answered_once_after_all(trunk: Any,
     line = trunk(FunctionBrain(brain))
     session = line.connect()
     reader = read(session.events())
-    session.send_text("a").get(timeout=5)
+    session.send_text("a").get(timeout=10)
     reader.until("assistant_text_delta")
-    session.send_text("b").get(timeout=5)
+    session.send_text("b").get(timeout=10)
     broken.append(True)
     crash(session.actor_ref, BUG)
     reader.until("session_updated", resumed=True)
@@ -264,15 +264,15 @@ def test_a_tool_at_work_outlives_a_crash_and_its_output_is_answered_once(
     line = trunk(FunctionBrain(brain), tools=[slow])
     session = line.connect()
     reader = read(session.events())
-    session.send_text("go").get(timeout=5)
-    assert entered.wait(5)
+    session.send_text("go").get(timeout=10)
+    assert entered.wait(10)
     crash(session.actor_ref, BUG)
     reader.until("session_updated", resumed=True)
     release.set()
     assert reader.texts(1) == ["I see"]
     assert [ctx.cancelled for ctx in tokens] == [False], "it ran once, to its end"
     wait_until(lambda: not line.workers(), line.workers)
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     assert reader.rest().count("assistant_text") == 1
     outputs = [
         event
@@ -301,7 +301,7 @@ def test_a_line_for_an_earlier_incarnation_is_not_taken(trunk: Any) -> None:
     line.simulator.mute(future=True)
     connecting = line.broker.connect()
     entry = one_entry(line)
-    assert entry.ref.ask(LineOffered(Attempt(incarnation=0, number=1), object()), timeout=5) is False
+    assert entry.ref.ask(LineOffered(Attempt(incarnation=0, number=1), object()), timeout=10) is False
     entry.ref.tell(LineFailed(Attempt(incarnation=0, number=1), ValueError("old news")))
     line.simulator.unmute()
     line.simulator.abort_all()
@@ -322,22 +322,22 @@ def test_four_crashes_in_a_row_give_up_that_session_alone(trunk: Any, read: Any,
     reader, elsewhere = read(session.events()), read(neighbour.events())
     ref, actor = probe()
     called: list[Any] = []
-    session.subscribe(ref).get(timeout=5)
-    session.subscribe(called.append).get(timeout=5)
+    session.subscribe(ref).get(timeout=10)
+    session.subscribe(called.append).get(timeout=10)
     before = line.actors()
     for restarts in range(1, 4):
         crash(session.actor_ref, BUG)
         reader.until("session_updated", resumed=True, restarts=restarts)
     crash(session.actor_ref, BUG)
     reader.rest()
-    assert actor.closed.wait(5)
+    assert actor.closed.wait(10)
     line.broker.tree()
     for closed in (reader.seen[-1], actor.events[-1]):
         assert closed == SessionClosed("error", "session_crashed", closed.message)
         assert "RuntimeError" in closed.message
     with pytest.raises(ActorDown):
-        session.send_text("x").get(timeout=5)
-    session.close().get(timeout=5)
+        session.send_text("x").get(timeout=10)
+    session.close().get(timeout=10)
     after = line.actors()
     assert before.keys() - after.keys() == {f"SessionActor {session.session_id}"}
     assert all(before[name] == after[name] for name in after)
@@ -358,14 +358,14 @@ def test_what_is_sent_while_a_session_restarts_is_answered_once_and_in_order(tru
         crash(session.actor_ref, BUG)
         futures.append((f"b{n}", session.send_text(f"b{n}")))
         reader.until("session_updated", restarts=n + 1)
-    accepted = [text for text, future in futures if future.exception(timeout=5) is None]
-    session.send_text("end").get(timeout=5)
+    accepted = [text for text, future in futures if future.exception(timeout=10) is None]
+    session.send_text("end").get(timeout=10)
     assert len(accepted) >= 3
     while not (last := reader.until("assistant_text").text).endswith("end"):
         pass
     assert last == " ".join(["heard", *accepted, "end"])
     reader.until("assistant_turn_completed")
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     assert reader.rest()[-2:] == ["assistant_turn_completed", "session_closed"], "and nothing more was asked"
 
 
@@ -379,14 +379,14 @@ def test_a_broker_crash_touches_no_session(trunk: Any, read: Any) -> None:
     before = line.actors()
     crash(line.broker.actor_ref, BUG)
     with pytest.raises(ActorDown):  # it stood behind the crash in the same mailbox
-        line.broker.connect().get(timeout=5)
+        line.broker.connect().get(timeout=10)
     another = line.connect()
     after = line.actors()
     assert [name for name in before if before[name] != after[name]] == ["BrokerActor broker"]
     assert len(after) == len(before) + 1
     for session, reader in zip(sessions, readers, strict=True):
         talk(session, reader, "a")
-    sessions[0].close().get(timeout=5)
+    sessions[0].close().get(timeout=10)
     readers[0].rest()
     for _ in range(4):
         crash(sessions[1].actor_ref, BUG)
@@ -409,13 +409,13 @@ def test_a_broker_crash_fails_a_connect_in_flight_and_leaves_nothing_of_it(
     crash(line.broker.actor_ref, BUG)
     for future in connecting:
         with pytest.raises(ActorDown):
-            future.get(timeout=5)
+            future.get(timeout=10)
     wait_until(lambda: not line.directory.entries(), line.directory.entries)
     # Before the attempts would fail by themselves: the simulator drops a silent handshake after 10 s.
     wait_until(lambda: not any("SessionActor" in name for name in line.actors()), line.actors, 6.0)
     wait_until(lambda: not line.workers(), line.workers, 6.0)
     line.simulator.unmute()
-    line.connect().close().get(timeout=5)
+    line.connect().close().get(timeout=10)
 
 
 def test_a_crash_of_the_session_supervisor_ends_its_sessions_with_an_error_each(
@@ -459,8 +459,8 @@ def test_a_crash_of_the_worker_supervisor_fails_running_tools_and_no_session(tru
     line = trunk(FunctionBrain(brain), tools=[slow])
     session = line.connect()
     reader = read(session.events())
-    session.send_text("go").get(timeout=5)
-    assert entered.wait(5)
+    session.send_text("go").get(timeout=10)
+    assert entered.wait(10)
     before = line.actors()
     crash(supervisor(line, "WorkerSupervisor"), BUG)
     failed = reader.until("tool_call_failed")
@@ -484,7 +484,7 @@ def test_stop_all_at_any_moment_leaves_nothing(
     readers = [read(session.events()) for session in sessions]
     connecting = []
     if moment in ("mid-stream", "mixed"):
-        sessions[0].send_text("go").get(timeout=5)
+        sessions[0].send_text("go").get(timeout=10)
         gate.wait_reached()
     if moment in ("restarting", "mixed"):
         crash(sessions[1].actor_ref, BUG)
@@ -497,7 +497,7 @@ def test_stop_all_at_any_moment_leaves_nothing(
     for reader in readers:
         reader.rest()
     for future in connecting:
-        if future.exception(timeout=5) is not None:
+        if future.exception(timeout=10) is not None:
             assert isinstance(future.exception(), ActorDown)
     line.simulator.stop()
     before.comes_back()
@@ -521,7 +521,7 @@ def test_a_root_that_ends_otherwise_than_by_stop_ends_its_sessions_with_an_error
     reader.rest()
     assert reader.seen[-1].reason == "error"
     with pytest.raises(ActorDown):
-        line.broker.connect().get(timeout=5)
+        line.broker.connect().get(timeout=10)
 
 
 # -- the line
@@ -544,12 +544,12 @@ def test_a_lost_line_is_replaced_and_nothing_that_was_accepted_is_lost(
     session = line.connect()
     urn = session.actor_ref.actor_urn
     reader = read(session.events())
-    session.send_text("a").get(timeout=5)
+    session.send_text("a").get(timeout=10)
     reader.until("assistant_text_delta")
     lose(line, how)
     error = reader.until("error")
     assert (error.code, error.recoverable) == ("connection_lost", True)
-    session.send_text("b").get(timeout=5)
+    session.send_text("b").get(timeout=10)
     reader.until("session_updated", resumed=True, restarts=0)
     assert reader.texts(1) == ["heard a b"]
     assert "session_closed" not in reader.kinds
@@ -575,9 +575,9 @@ def test_a_server_that_closes_normally_ends_the_session(trunk: Any, read: Any) -
     assert reader.seen[-1] == SessionClosed("server", "1000", "bye")
     assert "error" not in reader.kinds
     with pytest.raises(ActorDown):
-        session.send_text("x").get(timeout=5)
-    session.close().get(timeout=5)
-    line.connect().close().get(timeout=5)
+        session.send_text("x").get(timeout=10)
+    session.close().get(timeout=10)
+    line.connect().close().get(timeout=10)
 
 
 @pytest.mark.parametrize("code", [3000, 4000])
@@ -597,7 +597,7 @@ def test_a_fatal_close_ends_the_session_with_an_error(
     assert f"{code}" in (reader.seen[-1].message or "") + (reader.seen[-1].code or "")
     wait_until(lambda: not line.directory.entries())
     assert line.simulator.accepted == 2
-    assert neighbour.close().get(timeout=5) is None
+    assert neighbour.close().get(timeout=10) is None
 
 
 def test_a_fatal_refusal_of_the_next_line_ends_the_session(trunk: Any, read: Any) -> None:

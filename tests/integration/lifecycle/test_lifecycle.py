@@ -69,7 +69,7 @@ def test_an_http_status_fails_connect_with_advice_and_the_broker_goes_on(
     assert not line.directory.entries()
     before.comes_back()
     line.simulator.refuse_status = None
-    line.connect().close().get(timeout=5)
+    line.connect().close().get(timeout=10)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_an_error_and_a_close_after_the_upgrade_fail_connect_with_both_codes(
     assert (error.code, error.close_code, error.recoverable) == (code, close_code, False)
     before.comes_back()
     line.simulator.refuse_error = None
-    line.connect().close().get(timeout=5)
+    line.connect().close().get(timeout=10)
 
 
 @pytest.mark.parametrize("close_code", [1000, 1001, 1008, 1011, 3000, 4000])
@@ -139,12 +139,12 @@ def test_a_server_that_never_answers_the_upgrade_costs_the_deadline_and_no_more(
     server = raw_server(lambda peer: peer.hold())
     broker = start_broker(server.url, connect_timeout_s=0.3)
     connecting = broker.connect()
-    assert server.accepted.wait(5)
+    assert server.accepted.wait(10)
     assert "running" in str(broker.tree()), "the broker serves others meanwhile"
     with pytest.raises(ConnectTimeout) as caught:
         connecting.get(timeout=10)
     assert "0.3 s" in str(caught.value)
-    broker.stop().get(timeout=5)
+    broker.stop().get(timeout=10)
     server.stop()
     before.comes_back()
 
@@ -172,7 +172,7 @@ def test_a_configuration_that_the_provider_refuses_fails_connect_with_its_words(
     assert "smell" in str(error)
     assert not line.directory.entries()
     line.simulator.wait_connections(0)
-    line.connect().close().get(timeout=5)
+    line.connect().close().get(timeout=10)
 
 
 @pytest.mark.parametrize("model", ["", "   ", None])
@@ -244,7 +244,7 @@ def test_overrides_that_cannot_work_fail_connect_and_the_broker_lives(
     line = trunk(ANSWER)
     before = line.actors()
     with pytest.raises((ConfigError, ToolDefinitionError), match=field.removesuffix("s")):
-        line.broker.connect(**overrides).get(timeout=5)
+        line.broker.connect(**overrides).get(timeout=10)
     assert line.actors() == before
     assert not line.simulator.accepted
 
@@ -276,7 +276,7 @@ def test_connect_resolves_behind_session_created_and_session_updated(
 
     def script(peer: Any) -> None:
         peer.upgrade()
-        asked.wait(5)
+        asked.wait(10)
         seen.append(connecting[0].done())
         peer.send(CREATED)
         seen.append(connecting[0].done())
@@ -285,19 +285,19 @@ def test_connect_resolves_behind_session_created_and_session_updated(
 
     connecting.append(start_broker(raw_server(script).url).connect())
     asked.set()
-    session = connecting[0].get(timeout=5)
+    session = connecting[0].get(timeout=10)
     assert seen == [False, False]
-    opened = session.events().get(5)
+    opened = session.events().get(10)
     assert (opened.session_id, opened.server_session_id, opened.model) == (session.session_id, "s1", "m")
 
 
 def test_the_wire_carries_no_beta_header_and_a_type_in_each_session_update(trunk: Any, read: Any) -> None:
     line = trunk(ANSWER)
     session = line.connect(instructions="first")
-    session.update_instructions("second").get(timeout=5)
+    session.update_instructions("second").get(timeout=10)
     line.simulator.abort_all()
     read(session.events()).until("session_updated", resumed=True)
-    assert session.get_instructions().get(timeout=5) == "second"
+    assert session.get_instructions().get(timeout=10) == "second"
     for handshake in line.wire.handshakes():
         assert "openai-beta" not in handshake.headers
         assert handshake.headers["authorization"] == "Bearer a-key"
@@ -312,20 +312,20 @@ def test_a_subscriber_however_late_sees_session_opened_first_and_once(
     line = trunk(ANSWER)
     session = line.connect()
     early = read(session.events())
-    session.send_text("one").get(timeout=5)
+    session.send_text("one").get(timeout=10)
     early.texts(1)
     line.simulator.abort_all()
     early.until("session_updated", resumed=True)
     ref, actor = probe()
     called: list[Any] = []
     for subscriber in (ref, called.append, ref, called.append):
-        session.subscribe(subscriber).get(timeout=5)
+        session.subscribe(subscriber).get(timeout=10)
     late = read(session.events())
-    session.send_text("two").get(timeout=5)
+    session.send_text("two").get(timeout=10)
     early.texts(1)
     late.texts(1)
-    session.close().get(timeout=5)
-    assert actor.closed.wait(5)
+    session.close().get(timeout=10)
+    assert actor.closed.wait(10)
     for kinds in (
         early.rest(),
         late.rest(),
@@ -353,9 +353,9 @@ def test_close_is_idempotent_and_concurrent(trunk: Any, read: Any) -> None:
     errors: list[BaseException] = []
 
     def close() -> None:
-        start.wait(5)
+        start.wait(10)
         try:
-            session.close().get(timeout=5)
+            session.close().get(timeout=10)
         except BaseException as error:
             errors.append(error)
 
@@ -364,7 +364,7 @@ def test_close_is_idempotent_and_concurrent(trunk: Any, read: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join(10)
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     assert not errors
     reader.rest()
     assert reader.seen[-1].reason == "client"
@@ -402,15 +402,15 @@ def test_close_does_not_wait_for_a_tool(trunk: Any, read: Any, cooperative: bool
     line = trunk(FunctionBrain(lambda _: [CallTool("stuck", {})]), tools=[stuck])
     session = line.connect()
     reader = read(session.events())
-    session.send_text("go").get(timeout=5)
-    assert entered.wait(5)
+    session.send_text("go").get(timeout=10)
+    assert entered.wait(10)
     try:
         session.close().get(timeout=10)
         reader.rest()
         assert "tool_call_completed" not in reader.kinds
         wait_until(lambda: not line.workers(), "no worker is left")
         if cooperative:
-            assert told.wait(5)
+            assert told.wait(10)
     finally:
         release.set()
 
@@ -437,26 +437,26 @@ def test_close_is_bounded_with_a_callback_that_hangs_and_everybody_else_hears_of
     elsewhere = read(neighbour.events())
     session = line.connect(close_timeout_s=0.3)
     ref, actor = probe()
-    session.subscribe(lambda event: before_it.append(event.kind)).get(timeout=5)
-    session.subscribe(hang).get(timeout=5)
-    session.subscribe(lambda event: behind_it.append(event.kind)).get(timeout=5)
-    session.subscribe(ref).get(timeout=5)
+    session.subscribe(lambda event: before_it.append(event.kind)).get(timeout=10)
+    session.subscribe(hang).get(timeout=10)
+    session.subscribe(lambda event: behind_it.append(event.kind)).get(timeout=10)
+    session.subscribe(ref).get(timeout=10)
     reader = read(session.events())
-    session.send_text("go").get(timeout=5)
+    session.send_text("go").get(timeout=10)
     try:
         if hangs_at != "session_closed":
-            assert entered.wait(5)
-        session.close().get(timeout=5)
+            assert entered.wait(10)
+        session.close().get(timeout=10)
         assert "session_closed" in [event.kind for event in reader.stream._queue], "done means: they have it"
         reader.rest()
         assert reader.seen[-1].reason == "client"
-        assert actor.closed.wait(5)
+        assert actor.closed.wait(10)
         wait_until(lambda: before_it[-1:] == ["session_closed"], "the callback before it")
         wait_until(lambda: behind_it[-1:] == ["session_closed"], lambda: f"the one behind it: {behind_it}")
         line.broker.tree()
-        neighbour.send_text("and you?").get(timeout=5)
+        neighbour.send_text("and you?").get(timeout=10)
         elsewhere.texts(1)
-        line.connect().close().get(timeout=5)
+        line.connect().close().get(timeout=10)
     finally:
         release.set()
     wait_until(lambda: "session_closed" in hanging, "the one that hung")
@@ -485,13 +485,13 @@ def test_a_killed_session_takes_its_tools_with_it(trunk: Any, read: Any, wait_un
     line = trunk(FunctionBrain(lambda c: [CallTool("stuck", {}), Say("wait")]), tools=[stuck])
     session = line.connect(close_timeout_s=0.3)
     reader = read(session.events())
-    session.send_text("go").get(timeout=5)
-    assert entered.wait(5)
-    session.subscribe(hang).get(timeout=5)
-    session.send_text("go on").get(timeout=5)
+    session.send_text("go").get(timeout=10)
+    assert entered.wait(10)
+    session.subscribe(hang).get(timeout=10)
+    session.send_text("go on").get(timeout=10)
     try:
-        assert hanging.wait(5)
-        session.close().get(timeout=5)
+        assert hanging.wait(10)
+        session.close().get(timeout=10)
         reader.rest()
         wait_until(lambda: not line.workers(), line.workers)
     finally:
@@ -505,7 +505,7 @@ def test_a_session_closes_while_it_is_connecting_again(trunk: Any, read: Any, ra
     line.simulator.mute(future=True)
     line.simulator.abort_all()
     reader.until("error", code="connection_lost")
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     reader.rest()
     assert reader.seen[-1].reason == "client"
     line.simulator.unmute()
@@ -521,10 +521,10 @@ def test_a_callback_may_close_its_own_session(trunk: Any, read: Any) -> None:
         if event.kind == "assistant_text":
             futures.append(session.close())
 
-    session.subscribe(close).get(timeout=5)
-    session.send_text("go").get(timeout=5)
+    session.subscribe(close).get(timeout=10)
+    session.send_text("go").get(timeout=10)
     reader.rest()
-    futures[0].get(timeout=5)
+    futures[0].get(timeout=10)
 
 
 @pytest.mark.parametrize("waits_for", ["send_text", "close", "update_instructions", "get_instructions"])
@@ -544,14 +544,14 @@ def test_a_callback_that_waits_for_its_own_session_is_refused_instead_of_hanging
             except BaseException as error:
                 caught.append(error)
 
-    session.subscribe(wait).get(timeout=5)
-    session.send_text("go").get(timeout=5)
+    session.subscribe(wait).get(timeout=10)
+    session.send_text("go").get(timeout=10)
     reader.until("session_closed" if waits_for == "close" else "assistant_turn_completed")
     assert [type(error).__name__ for error in caught] == ["WaitingForOneself"]
     assert "add_done_callback" in str(caught[0])
     if waits_for == "send_text":
         reader.texts(1)  # it was sent all the same
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     if waits_for != "close":
         reader.rest()
 
@@ -567,11 +567,11 @@ def test_a_callback_may_stop_the_broker_and_must_not_wait_for_it(trunk: Any, rea
             caught.append(line.broker.stop())
             caught.append(_error_of(caught[0]))
 
-    session.subscribe(stop).get(timeout=5)
-    session.send_text("go").get(timeout=5)
+    session.subscribe(stop).get(timeout=10)
+    session.send_text("go").get(timeout=10)
     reader.rest()
     elsewhere.rest()
-    caught[0].get(timeout=5)
+    caught[0].get(timeout=10)
     assert type(caught[1]).__name__ == "WaitingForOneself"
 
 
@@ -614,7 +614,7 @@ def test_a_gateway_with_a_bug_fails_connect_and_leaves_nothing(
 def test_events_after_the_end_end_at_once(trunk: Any) -> None:
     line = trunk(ANSWER)
     session = line.connect()
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     for _ in range(2):
         assert [event.kind for event in session.events()] == ["session_opened", "session_closed"]
 
@@ -622,7 +622,7 @@ def test_events_after_the_end_end_at_once(trunk: Any) -> None:
 def test_commands_after_close_fail_at_once(trunk: Any) -> None:
     line = trunk(ANSWER)
     session = line.connect()
-    session.close().get(timeout=5)
+    session.close().get(timeout=10)
     for future in (
         session.send_text("hello"),
         session.interrupt(),
@@ -648,12 +648,12 @@ def test_a_broker_stops_with_sessions_open_and_every_one_of_them_hears_it(
     readers = [read(line.connect().events()) for _ in range(5)]
     ref, actor = probe()
     session = line.connect()
-    session.subscribe(ref).get(timeout=5)
+    session.subscribe(ref).get(timeout=10)
     futures = [line.broker.stop() for _ in range(3)]
     for future in futures:
         future.get(timeout=10)
-    line.broker.stop().get(timeout=5)
-    assert actor.closed.wait(5)
+    line.broker.stop().get(timeout=10)
+    assert actor.closed.wait(10)
     for reader in readers:
         reader.rest()
     for future in (line.broker.connect(), session.send_text("x"), session.close()):
@@ -670,7 +670,7 @@ def test_a_broker_stops_while_sessions_are_connecting(raw_server: Any, start_bro
     server = raw_server(lambda peer: peer.hold())
     broker = start_broker(server.url, connect_timeout_s=30.0)
     connecting = [broker.connect() for _ in range(3)]
-    assert server.accepted.wait(5)
+    assert server.accepted.wait(10)
     broker.stop().get(timeout=10)
     for future in connecting:
         with pytest.raises(ActorDown):
@@ -683,11 +683,11 @@ def test_with_closes_a_session_and_stops_a_broker(simulate: Any, nothing_is_left
     gateway = OpenAIGateway("a-key", base_url=simulator.url)
     config = Config(modalities=["text"], turn_detection="none")
     with Broker.start("m", gateway=gateway, config=config) as broker:
-        with broker.connect().get(timeout=5) as session:
+        with broker.connect().get(timeout=10) as session:
             stream = session.events()
         assert [event.kind for event in stream][-1] == "session_closed"
-        second = broker.connect().get(timeout=5).events()
-        with pytest.raises(ZeroDivisionError), broker.connect().get(timeout=5):
+        second = broker.connect().get(timeout=10).events()
+        with pytest.raises(ZeroDivisionError), broker.connect().get(timeout=10):
             _ = 1 / 0
     assert [event.kind for event in second][-1] == "session_closed"
     before.comes_back()
