@@ -46,6 +46,10 @@ class Ledger:
         self.usage = usage
         self._partial: dict[tuple[str, int], str] = {}
         self._untold: set[str] = set()  # items of the user's that were spoken, and are not transcribed yet
+        self._making: dict[
+            str, str | None
+        ] = {}  # items of the model's that are not done: the one each follows
+        self._followers: dict[str, str] = {}  # of these: the item that was shown right after it
 
     def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
         """Return who handles which server event; what is said of an item's arrival is handled by ``placed`` and ``done``."""
@@ -66,7 +70,7 @@ class Ledger:
 
     def record(self, item: Item, previous_item_id: str | None = None) -> list[Effect]:
         """Add an item, or replace it by what it is now."""
-        return self._note(ItemRecorded(item, previous_item_id))
+        return self._note(ItemRecorded(item, self._place(item.id or "", previous_item_id)))
 
     def refused(self, item_id: str) -> list[Effect]:
         """The provider does not take an item."""
@@ -74,7 +78,10 @@ class Ledger:
 
     def delete(self, item_id: str) -> list[Effect]:
         """An item is to be no part of the conversation; if it is still in the making, it never will be."""
-        return [] if self.history.was_removed(item_id) else self._note(ItemDeleted(item_id))
+        if self.history.was_removed(item_id):
+            return []
+        self._leave(item_id)
+        return self._note(ItemDeleted(item_id))
 
     def truncate(self, item_id: str, audio_end_ms: int, text: str) -> list[Effect]:
         """Of a spoken item so much was heard."""
@@ -92,8 +99,11 @@ class Ledger:
             if item.role == "user" and any(part.type == "input_audio" for part in item.content):
                 self._untold.add(item_id)
             if item.status == "in_progress" or (item.role == "assistant" and not item.content):
+                self._making[item_id] = previous_item_id
                 return []
             return self.record(item, previous_item_id)
+        if previous_item_id in self._making:
+            self._followers.setdefault(previous_item_id, item_id)
         if previous_item_id in (None, history.before(item_id)) or previous_item_id not in history:
             return []
         return self.record(known, previous_item_id)
@@ -132,7 +142,27 @@ class Ledger:
 
     def forget(self, item_id: str) -> list[Effect]:
         """An item is no part of the conversation any more, if it ever was."""
-        return self._note(ItemDeleted(item_id)) if item_id in self.history else []
+        if item_id not in self.history:
+            return []
+        self._leave(item_id)
+        return self._note(ItemDeleted(item_id))
+
+    def _place(self, item_id: str, previous: str | None) -> str | None:
+        """Return the item that this one follows: as it is said now, else as it was when the model began to make it."""
+        history = self.history
+        begun_after, follower = self._making.pop(item_id, None), self._followers.pop(item_id, None)
+        for one in (previous, begun_after):
+            if one is not None and one in history:
+                return one
+        # The provider names none for the first item of all: it is known by the one behind it.
+        if follower is not None and follower in history:
+            return history.before(follower)
+        return previous or begun_after
+
+    def _leave(self, item_id: str) -> None:
+        """An item is about to go: what follows it, follows the one before it."""
+        before = self.history.before(item_id) if item_id in self.history else self._making.pop(item_id, None)
+        self._making = {one: before if after == item_id else after for one, after in self._making.items()}
 
     def _truncated(self, event: wire.ConversationItemTruncated, _now: float) -> Effects:
         # Our own truncations are recorded when they are sent; this is somebody else's on the same conversation.
@@ -183,6 +213,8 @@ class Ledger:
         ]
         self._partial.clear()
         self._untold.clear()
+        self._making.clear()
+        self._followers.clear()
         return [*entries, *closed]
 
     def _note(self, entry: Entry) -> list[Effect]:

@@ -73,6 +73,27 @@ def completed(stage: Any) -> None:
 
 
 class TestStatement15HistoryTranscriptsUsage:
+    @pytest.mark.parametrize("deletes", [False, True])
+    def test_what_was_said_while_the_model_speaks_comes_after_it(self, start, deletes):
+        gate = Gate()
+        stage = start(lambda conversation: [Say(["well ", Hold(gate)])])
+        if deletes:
+            before = stage.say("never mind")
+        else:
+            stage.session.create_response().get(timeout=WAIT_S)  # the model's item is the first of all
+        stage.events.until("assistant_text_delta")
+        during = stage.say("hello?")
+        stage.wire.wait_received("conversation.item.added", item__id=during)
+        if deletes:
+            stage.session.delete_item(before).get(timeout=WAIT_S)
+        gate.open()
+        completed(stage)
+        completed(stage)
+        stage.quiet()
+        ids = [item.item_id for item in history(stage)]
+        assert ids == server_s_items(stage)
+        assert ids.index(during) == 1
+
     def test_the_history_is_the_server_s_list_of_items_in_its_order(self, start):
         def reply(conversation: Any) -> Any:
             answered = any(item["type"] == "function_call_output" for item in conversation.items)
