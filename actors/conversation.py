@@ -301,7 +301,10 @@ class Conversation:
         # Who is answered, or waits for the outputs of which calls, is written down before anybody is told and before these
         # calls are: a crash between the two must not answer again.
         if turn.default:
-            effects += self._gate.done(response.id, carry=bool(runnable) or self._mcp.is_asking(turn.turn_id))
+            waits = bool(runnable) or self._mcp.is_asking(turn.turn_id)
+            settled = self._gate.done(response.id, carry=waits)
+            self._ledger.take(settled)
+            effects += settled
         else:
             effects += self._side.done(response.id)
         if turn.announced:

@@ -14,7 +14,15 @@ import msgspec
 
 from ..gateway.items import assistant_text, input_text, item_text
 from ..gateway.wire_types import ContentPart, Item
-from .session_log import Entry, ItemDeleted, ItemRecorded, ItemRefused, ItemTruncated, Transcribed
+from .session_log import (
+    Entry,
+    ItemDeleted,
+    ItemRecorded,
+    ItemRefused,
+    ItemTruncated,
+    ReplySettled,
+    Transcribed,
+)
 
 __all__ = ["ROOT", "History", "HistoryItem", "heard_text"]
 
@@ -71,6 +79,7 @@ class History:
         self._transcripts: dict[tuple[str, int], str] = {}
         self._calls: dict[str, str] = {}  # call_id -> its newest item: some providers use a call_id again
         self._outputs: dict[str, str] = {}  # item of a call -> item of its output
+        self._unclaimed: set[str] = set()  # what the model said since somebody's wish for a reply was settled
 
     # -- what happened
 
@@ -86,12 +95,16 @@ class History:
                 self._cuts[item_id] = _Cut(audio_end_ms, text)
             case Transcribed(item_id, content_index, text):
                 self._transcripts[item_id, content_index] = text
+            case ReplySettled():
+                self._unclaimed.clear()  # it answered these; who still waits said so meanwhile, and is to hear more
             case _:
                 pass
 
     def _put(self, item_id: str, item: Item, previous: str | None) -> None:
         if item_id not in self._items:
             self._pair(item_id, item)
+            if item.role == "assistant":
+                self._unclaimed.add(item_id)
         self._items[item_id] = _without_sound(item)
         has_place = previous == ROOT or (previous in self._items and previous != item_id)
         if item_id in self._order:
@@ -143,12 +156,16 @@ class History:
         return item_id in self._cuts
 
     def is_answered(self, item_id: str) -> bool:
-        """Whether the model said all it had to say to this item: its words follow, and no call that waits for its output."""
+        """Whether the model said all it had to say to this item: its words follow, and no call that waits for its output.
+
+        Words that answered somebody else are not meant: they follow too, when the item came while they were made.
+        """
         if item_id not in self._items:
             return False
-        later = [self._items[one] for one in self._order[self._order.index(item_id) + 1 :]]
-        said = any(item.role == "assistant" and item.status == "completed" for item in later)
-        waits = any(item.type == "function_call" and self._output_of(item) is None for item in later)
+        later = self._order[self._order.index(item_id) + 1 :]
+        said = any(self._items[one].status == "completed" for one in later if one in self._unclaimed)
+        items = [self._items[one] for one in later]
+        waits = any(item.type == "function_call" and self._output_of(item) is None for item in items)
         return said and not waits
 
     def was_removed(self, item_id: str) -> bool:

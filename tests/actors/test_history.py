@@ -14,6 +14,7 @@ from trunkline.actors.session_log import (
     ItemRecorded,
     ItemRefused,
     ItemTruncated,
+    ReplySettled,
     Transcribed,
 )
 from trunkline.gateway.items import (
@@ -208,6 +209,12 @@ class TestAnswered:
         assert not made.is_answered("a")
         made.apply(ItemRecorded(function_call_output("c", "1", item_id="out")))
         assert made.is_answered("a")
+
+    def test_words_that_answered_somebody_else_are_no_answer(self):
+        made = history(A, B, ItemRecorded(spoken("yes", "x")), ReplySettled(("a",)))
+        assert not made.is_answered("b")
+        made.apply(ItemRecorded(spoken("and yes", "y")))
+        assert made.is_answered("b")
 
 
 class TestHeardText:

@@ -6,6 +6,7 @@ import pytest
 
 from trunkline.actors.commands import Interrupt, SendText
 from trunkline.actors.session_log import ReplyAsked, ReplySettled
+from trunkline.gateway.errors import LineClosed
 
 CALLS = ("c0", "c1", "c2")
 
@@ -141,3 +142,43 @@ def test_every_crash_point_of_a_turn_with_tools_ends_with_each_output_once_and_o
         settled = {ask for entry in entries[:cut] if isinstance(entry, ReplySettled) for ask in entry.ask_ids}
         asks = {entry.ask_id for entry in entries[:cut] if isinstance(entry, ReplyAsked)}
         assert n_asked == (0 if asks <= settled else 1), cut
+
+
+def two_at_once(drive, **config):
+    """Two messages, of which the second came while the first one's answer was made: so the answer follows both."""
+    core = drive(**config)
+    core.say(SendText("one"))
+    one = core.wire[0]["item"]
+    core.server("conversation.item.done", item=one)
+    core.begin("r1")
+    core.say(SendText("two"))
+    two = core.wire[-1]["item"]
+    core.server("conversation.item.done", item=two, previous_item_id=one["id"])
+    content = [{"type": "output_text", "text": "ONE"}]
+    item = {"id": "a1", "type": "message", "role": "assistant", "status": "completed", "content": content}
+    core.server("response.output_item.added", response_id="r1", output_index=0, item={**item, "content": []})
+    core.server("response.output_text.done", response_id="r1", item_id="a1", text="ONE")
+    core.server("conversation.item.done", item=item, previous_item_id=two["id"])
+    core.done("r1")
+    assert core.types().count("response.create") == 2  # the second's is on its way
+    core.clear()
+    return core
+
+
+def told(core):
+    return [f["item"]["id"] for f in core.wire if f["type"] == "conversation.item.create"]
+
+
+def test_an_answer_to_one_message_is_none_to_the_next_that_it_follows_when_the_line_is_lost(drive):
+    core = two_at_once(drive, tools=[])
+    core.take(core.core.line_lost(LineClosed(1006), 1.0))
+    core.timer("retry")
+    core.open()
+    assert told(core)[-1] == "a1"
+    assert core.types().count("response.create") == 1
+
+
+def test_nor_when_the_session_crashes(drive):
+    second = next_one(drive, two_at_once(drive, tools=[]), tools=[])
+    assert told(second)[-1] == "a1"
+    assert second.types().count("response.create") == 1
