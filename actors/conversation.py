@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-import msgspec
-
 from ..gateway import server_events as wire
 from ..gateway.client_events import (
-    ConversationItemDelete,
     ResponseCancel,
     ResponseParams,
 )
 from ..gateway.config import Config
-from ..gateway.items import assistant_text
 from ..gateway.wire_types import Item, Response, SessionInfo
+from .conversation_items import ConversationItems
 from .effects import NOTHING, Effect, Effects, Send
 from .events import (
     AssistantTurnCompleted,
@@ -42,7 +39,7 @@ from .reply_gate import ReplyGate
 from .response_facts import failure_of, format_of, metadata_of, output_format_of, status_of
 from .side_responses import SideResponses, is_side
 from .taking_back import take_back
-from .tool_batches import ITEM_EVENT, ToolBatches, create_item, skipped
+from .tool_batches import ToolBatches, skipped
 from .tool_outcome import ToolOutcome
 from .tool_rounds import ToolRounds
 from .turns import Turn, Turns, announce
@@ -68,12 +65,12 @@ class Conversation:
         self._tools = ToolRounds(config, gate, batches, ledger)
         self._ledger = ledger
         self._replay = Replay(ledger.history, with_tools=bool(config.tools or config.mcp_servers))
+        self._items = ConversationItems(ledger, self._replay, gate, new_id)
         self._playback = Playback()
         self._turns = Turns(self._playback, config.output_audio_format)
         self._mcp = McpCalls(new_id, self._turns, self._tools)
         self._line: int | None = None
         self._names_conversations = False
-        self._unseen: set[str] = set()  # items of ours that no event of the provider has shown
 
     def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
         """Return who handles which server event. Deltas go straight to the turns."""
@@ -81,7 +78,7 @@ class Conversation:
         return {
             **self._ledger.handlers(),
             **self._mcp.handlers(),
-            wire.ConversationItemDeleted: self._item_deleted,
+            wire.ConversationItemDeleted: self._items.deleted,
             wire.InputAudioBufferCommitted: lambda event, _: self._gate.expect(event.item_id),
             wire.ResponseOutputTextDelta: turns.text_delta,
             wire.ResponseOutputTextDone: turns.text_done,
@@ -97,7 +94,7 @@ class Conversation:
             wire.ResponseDone: self._response_done,
             wire.ConversationItemAdded: self._item_arrived,
             wire.ConversationItemCreated: self._item_arrived,
-            wire.ConversationItemDone: self._item_done,
+            wire.ConversationItemDone: self._items.done,
             wire.InputAudioBufferSpeechStarted: self._speech_started,
             wire.InputAudioBufferSpeechStopped: self._speech_stopped,
             wire.RateLimitsUpdated: rate_limits_updated,
@@ -109,7 +106,7 @@ class Conversation:
 
     def holds(self, item_id: str) -> bool:
         """Whether there is, or was, an item of this id."""
-        return item_id in self._ledger.history or self._ledger.history.was_removed(item_id)
+        return self._items.holds(item_id)
 
     def usage(self) -> SessionUsage:
         """Return what it cost so far."""
@@ -175,9 +172,7 @@ class Conversation:
 
     def add(self, item: Item, previous_item_id: str | None = None) -> Effects:
         """An item that nobody has to answer: recorded and sent."""
-        self._unseen.add(item.id or "")
-        recorded = self._ledger.record(item, previous_item_id)
-        return [*recorded, *self._up([Send(create_item(item, previous_item_id))])]
+        return self._up(self._items.add(item, previous_item_id))
 
     def ask(self, params: ResponseParams | None = None) -> Effects:
         """Want a reply to what is there; ``params``: how it is to differ from others, or that it stays out of the conversation."""
@@ -238,16 +233,8 @@ class Conversation:
     def refused(self, event_id: str | None, code: str | None) -> tuple[bool, str | None, Effects]:
         """The server refused an event. Returns whether that is dealt with, the item it was about, and effects."""
         handled, effects = self._gate.rejected(event_id, code)
-        effects = [*effects, *self._side.refused(event_id)]
-        item_id = (event_id or "").removeprefix(ITEM_EVENT)
-        item = self._ledger.history.get(item_id)
-        if item is None:
-            return handled, None, effects
-        told = self._replay.refused(item_id)
-        if item.role == "user" or told or item_id in self._unseen:
-            self._unseen.discard(item_id)
-            effects = [*effects, *self._ledger.refused(item_id), *self._gate.withdraw(item_id)]
-        return handled, item_id, effects
+        settled, item_id, removed = self._items.refused(event_id, code)
+        return handled or settled, item_id, [*effects, *self._side.refused(event_id), *removed]
 
     # -- server events
 
@@ -311,7 +298,7 @@ class Conversation:
             runs = {call.call_id for call in runnable}
             effects += self._report(turn, response, status, runs)
         if turn.default:
-            effects += self._remember(turn, response)
+            effects += self._items.remember(turn, response)
         effects += self._tools.begin(turn, runnable, self._line)
         effects += [*requests, *self._tools.settle(turn.turn_id, self._line)]
         return [*effects, *self._gate.proceed()]
@@ -323,19 +310,6 @@ class Conversation:
         usage = as_mapping(response.usage)
         return [*effects, AssistantTurnCompleted(turn.turn_id, status, usage, metadata_of(response))]
 
-    def _remember(self, turn: Turn, response: Response) -> list[Effect]:
-        ledger = self._ledger
-        if not turn.announced:  # too late, and nobody has seen it: the model must not believe otherwise
-            ids = [(one, self._new_id("event")) for one in turn.items]
-            deleted = [Send(ConversationItemDelete(item_id=one, event_id=event)) for one, event in ids]
-            return [*deleted, *(effect for one in turn.items for effect in ledger.delete(one))]
-        effects = ledger.answered(response)
-        for item_id, said in turn.said.items():
-            if not ledger.history.text_of(item_id) and not ledger.history.was_removed(item_id):
-                item = assistant_text("".join(said), item_id=item_id)
-                effects += ledger.record(msgspec.structs.replace(item, status=status_of(response)))
-        return effects
-
     def _output_added(self, event: wire.ResponseOutputItemAdded, now: float) -> Effects:
         return [*self._turns.item_added(event, now), *self._mcp.item_added(event)]
 
@@ -343,24 +317,10 @@ class Conversation:
         return [*self._turns.item_done(event, now), *self._mcp.item_done(event)]
 
     def _item_arrived(
-        self, event: wire.ConversationItemAdded | wire.ConversationItemCreated, _now: float
+        self, event: wire.ConversationItemAdded | wire.ConversationItemCreated, now: float
     ) -> Effects:
-        if event.item.id:
-            self._unseen.discard(event.item.id)
-            self._gate.arrived(event.item.id)
         self._mcp.listing(event.item)
-        told = self._replay.told(event.item.id)
-        return NOTHING if told else self._ledger.placed(event.item, event.previous_item_id)
-
-    def _item_done(self, event: wire.ConversationItemDone, _now: float) -> Effects:
-        if event.item.id:
-            self._gate.arrived(event.item.id)
-        told = self._replay.told(event.item.id)
-        return NOTHING if told else self._ledger.done(event.item, event.previous_item_id)
-
-    def _item_deleted(self, event: wire.ConversationItemDeleted, _now: float) -> Effects:
-        ours = self._replay.expects_deletion(event.item_id)
-        return NOTHING if ours else self._ledger.deleted(event.item_id)
+        return self._items.arrived(event, now)
 
     def _speech_started(self, event: wire.InputAudioBufferSpeechStarted, now: float) -> Effects:
         self._tools.user_spoke()

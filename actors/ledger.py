@@ -136,10 +136,6 @@ class Ledger:
             if isinstance(effect, Record):
                 self.history.apply(effect.entry)
 
-    def deleted(self, item_id: str) -> Effects:
-        """The provider has deleted an item."""
-        return self.forget(item_id)
-
     def forget(self, item_id: str) -> list[Effect]:
         """An item is no part of the conversation any more, if it ever was."""
         if item_id not in self.history:

@@ -9,6 +9,7 @@ from typing import Final
 CONNECTION_LOST: Final = "connection_lost"
 ACTIVE_RESPONSE: Final = "conversation_already_has_active_response"
 CANCEL_NOT_ACTIVE: Final = "response_cancel_not_active"
+DUPLICATE_ITEM: Final = "item_create_duplicate_item_id"
 COMMIT_EMPTY: Final = "input_audio_buffer_commit_empty"
 SESSION_EXPIRED: Final = "session_expired"
 

@@ -10,6 +10,7 @@ from trunkline.actors.commands import (
     AwaitOpen,
     CommitAudio,
     CreateResponse,
+    GetHistory,
     GetInstructions,
     Interrupt,
     SendAudio,
@@ -610,6 +611,23 @@ class TestStatement12TypedErrors:
         second.wire.clear()
         second.open()
         assert second.types() == ["session.update"]
+
+    def test_a_told_item_that_the_provider_has_already_stays(self, drive):
+        core = drive()
+        core.say(SendText("still there"))
+        for _ in range(2):
+            core.take(core.core.line_lost(LineClosed(1006), 1.0))
+            core.timer("retry")
+            core.wire.clear()
+            core.open()
+            assert core.types() == ["session.update", "conversation.item.create", "response.create"]
+            core.seen.clear()
+            core.refuse(core.wire[1]["event_id"], "item_create_duplicate_item_id")
+            assert core.seen == [], "it is where it should be"
+        core.begin("r1", metadata=core.wire[2]["response"]["metadata"])
+        core.done("r1")
+        core.say(GetHistory())
+        assert [item.text for item in list(core.resolved.values())[-1]] == ["still there"]
 
     @pytest.mark.parametrize("code", ["response_cancel_not_active"])
     def test_benign_races_are_no_event(self, drive, code):
