@@ -17,7 +17,7 @@ from ..gateway.images import Image
 from ..gateway.items import Detail
 from ..gateway.open_files import OpenFileLimit
 from ..gateway.wire_types import Item
-from ..supervision import Future, StableProxy, StableRef, TerminateChild, Tree, call
+from ..supervision import Future, StableProxy, StableRef, TerminateChild, tree
 from . import commands as cmd
 from .directory import Directory, SessionEntry
 from .event_stream import EventStream
@@ -381,7 +381,7 @@ class BrokerProxy(StableProxy[Any]):
 
     def tree(self) -> Any:
         """Return the supervision tree as it is now; ``str()`` of it is for people."""
-        return call(self._root, Tree(), TREE_TIMEOUT_S)
+        return tree(self._root, TREE_TIMEOUT_S)
 
     def __enter__(self) -> Self:
         return self

@@ -40,8 +40,9 @@ class Child:
 
     @property
     def info(self) -> ChildInfo:
-        """The child as it is now."""
-        ref = RESTARTING if self.retry else None if self.incarnation is None else self.incarnation.ref
+        """The child as it is now. Callable from any thread."""
+        incarnation = self.incarnation  # once: its supervisor's thread may change it
+        ref = RESTARTING if self.retry else None if incarnation is None else incarnation.ref
         return ChildInfo(self.spec.id, ref, self.stable_ref, self.spec.type, self.stable_ref.restarts)
 
     def await_start(self) -> None:

@@ -181,7 +181,7 @@ class DynamicSupervisor(Supervising):
 
     def which_children(self) -> list[ChildInfo]:
         """List the children, last started first; see `WhichChildren`."""
-        return [self._info(child) for child in reversed(self._children.values())]
+        return [self._info(child) for child in reversed(list(self._children.values()))]
 
     def which_child(self, child: Any) -> ChildInfo:
         """Look up one child by reference; see `WhichChild`."""
@@ -210,9 +210,8 @@ class DynamicSupervisor(Supervising):
         raise NotFound(ref)
 
     def _info(self, child: _Child) -> ChildInfo:
-        ref = (
-            RESTARTING if child.incarnation is None or not child.incarnation.acked else child.incarnation.ref
-        )
+        incarnation = child.incarnation  # once: `which_children` may be called from another thread
+        ref = RESTARTING if incarnation is None or not incarnation.acked else incarnation.ref
         return ChildInfo(child.spec.id, ref, child.stable_ref, child.spec.type, child.stable_ref.restarts)
 
     # -- starting a child --

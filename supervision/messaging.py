@@ -34,23 +34,29 @@ def call(ref: pykka.ActorRef[Any], message: Any, timeout_s: float | None = 5.0) 
 
     Source: gen_server:call/3, whose default is 5 s too.
     """
-    life = life_of(ref)
-    if life is not None and life.thread is threading.current_thread():
-        raise CallingSelf
+    refuse_own_thread(ref)
     future = ref.ask(message, block=False)
     try:
         return future.get(timeout=timeout_s)
     except ActorDown:
         raise
     except pykka.ActorDeadError as error:
-        raise ActorDown(_reason_of(ref)) from error
+        raise ActorDown(reason_of(ref)) from error
     except pykka.Timeout as error:
         if isinstance(future, pykka.ThreadingFuture) and future._result is not None:
             raise  # the handler's own Timeout, not ours
         raise CallTimeout(timeout_s or 0.0) from error
 
 
-def _reason_of(ref: pykka.ActorRef[Any]) -> ExitReason:
+def refuse_own_thread(ref: pykka.ActorRef[Any]) -> None:
+    """Raise CallingSelf in the actor's own thread: it would wait for itself."""
+    life = life_of(ref)
+    if life is not None and life.thread is threading.current_thread():
+        raise CallingSelf
+
+
+def reason_of(ref: pykka.ActorRef[Any]) -> ExitReason:
+    """Return why an actor that does not answer is down; NOPROC if nobody knows."""
     mailbox = ref.actor_inbox
     reason = mailbox.reason if isinstance(mailbox, Mailbox) else None
     return reason if reason is not None else NOPROC

@@ -104,7 +104,9 @@ class GetChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Describe the whole tree below this supervisor. Answer: TreeNode, whose str() is readable."""
+    """Describe the whole tree below this supervisor. Answer: TreeNode, whose str() is readable, when all supervisors in it have
+    answered; `tree()` waits for none longer than it is told.
+    """
 
 
 Request: TypeAlias = (

@@ -34,7 +34,7 @@ from .requests import (
 from .restart_intensity import RestartIntensity
 from .stable_ref import StableRef
 from .supervised import judge, supervisable
-from .tree import TreeNode, gather, short_urn
+from .tree import Survey, root_of
 
 __all__ = ["Supervising"]
 
@@ -135,7 +135,7 @@ class Supervising(GenServer):
         raise InvalidSpec("request", "delete_child", "what this kind of supervisor offers")
 
     def which_children(self) -> list[ChildInfo]:
-        """List the children, last started first; see `WhichChildren`."""
+        """List the children, last started first; see `WhichChildren`. Callable from any thread."""
         return []
 
     def which_child(self, child: Any) -> ChildInfo:
@@ -159,11 +159,10 @@ class Supervising(GenServer):
         )
 
     def tree(self) -> None:
-        """Describe the tree below; see `Tree`. The answer is deferred: the supervisors below are asked, and nobody waits."""
-        name = self._name if self._name is not None else self._life.child_id
-        restarts = self._stable_ref.restarts if isinstance(self._stable_ref, StableRef) else 0
-        root = TreeNode(name, type(self).__name__, "running", restarts, short_urn(self.actor_ref))
-        gather(root, list(reversed(self.which_children())), self._defer_reply())
+        """Describe the tree below; see `Tree`. The answer is deferred: all supervisors are asked, and nobody waits."""
+        reply, ref = self._defer_reply(), self.actor_ref
+        survey = Survey(lambda: reply.set(survey.drawn(root_of(ref), ref)))
+        survey.ask(ref)
 
     # -- for the kinds --
 

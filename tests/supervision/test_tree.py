@@ -1,16 +1,29 @@
 """The supervision tree as a value."""
 
+import threading
+
+import pykka
 import pytest
 
 from trunkline.supervision import (
+    NORMAL,
+    ActorDown,
+    CallingSelf,
     ChildSpec,
     DynamicSupervisor,
+    GenServer,
+    InvalidSpec,
+    StartChild,
     Supervisor,
     TerminateChild,
+    Tree,
     WhichChild,
     call,
+    stop,
     tree,
 )
+
+PATIENCE_S = 10.0
 
 
 @pytest.fixture
@@ -79,3 +92,95 @@ def test_a_supervisor_that_ends_while_it_is_asked_does_not_hold_the_tree_up(root
     dynamic.tell("something it does not know")
     dynamic.stop(block=False)
     assert len(tree(root).children) == 3
+
+
+# -- supervisors that do not answer --
+
+
+class Starting(GenServer):
+    """Starts when it may."""
+
+    def __init__(self, begun, may_start):
+        super().__init__()
+        self._begun, self._may_start = begun, may_start
+
+    def on_start(self):
+        self._begun.set()
+        assert self._may_start.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def keep_busy():
+    """`keep_busy(supervisor)`: it waits for the start of a child "new" until the test ends."""
+    may_start, answers = threading.Event(), []
+
+    def start_slowly(supervisor):
+        begun = threading.Event()
+        spec = ChildSpec("new", Starting, (begun, may_start))
+        answers.append(supervisor.ask(StartChild(spec), block=False))
+        assert begun.wait(PATIENCE_S)
+
+    yield start_slowly
+    may_start.set()
+    for answer in answers:
+        answer.get(timeout=PATIENCE_S)
+
+
+@pytest.fixture
+def deep(run_tree, worker_class):
+    """Three levels: trunk, branch, twig and, beside the branch, last; each but the last a supervisor."""
+    twig = ChildSpec("twig", Supervisor, ([ChildSpec("leaf", worker_class)],))
+    branch = ChildSpec("branch", Supervisor, ([twig],))
+    return run_tree(Supervisor, [branch, ChildSpec("last", worker_class)], name="trunk")
+
+
+def states(node):
+    return {
+        node.id: node.state,
+        **{id: state for child in node.children for id, state in states(child).items()},
+    }
+
+
+ALL_RUN = dict.fromkeys(["trunk", "branch", "twig", "leaf", "last"], "running")
+
+
+@pytest.mark.parametrize("path", [[], ["branch"], ["branch", "twig"]], ids=["root", "branch", "twig"])
+def test_a_busy_supervisor_is_shown_as_busy_with_what_is_below_it(deep, keep_busy, path):
+    busy = deep
+    for id in path:
+        busy = call(busy, WhichChild(id)).stable_ref
+    keep_busy(busy)
+    name = path[-1] if path else "trunk"
+    assert states(tree(deep, 0.05)) == {**ALL_RUN, name: "busy", "new": "restarting"}
+    assert f"{name} (Supervisor)  busy" in str(tree(deep, 0.05))
+
+
+def test_a_tree_that_is_asked_for_by_message_waits_for_everybody(deep, keep_busy):
+    keep_busy(call(deep, WhichChild("branch")).stable_ref)
+    with pytest.raises(pykka.Timeout):
+        call(deep, Tree(), 0.05)
+
+
+def test_a_tree_below_a_nested_supervisor_is_known_by_its_id(deep):
+    branch = call(deep, WhichChild("branch"))
+    for ref in (branch.ref, branch.stable_ref):
+        drawn = tree(ref, PATIENCE_S)
+        assert (drawn.id, drawn.state, drawn.urn) == ("branch", "running", branch.ref.actor_urn[9:17])
+        assert [child.id for child in drawn.children] == ["twig"]
+        assert drawn == call(ref, Tree(), PATIENCE_S)
+
+
+def test_who_is_no_supervisor_or_down_or_asks_itself_has_no_tree(deep, start_worker):
+    class Introvert(DynamicSupervisor):
+        def _on_event(self, event):
+            return tree(self.actor_ref)
+
+    with pytest.raises(InvalidSpec, match="a supervisor's reference"):
+        tree(start_worker())
+    introvert = Introvert.start()
+    with pytest.raises(CallingSelf):
+        introvert.ask("yourself", timeout=PATIENCE_S)
+    stop(introvert)
+    with pytest.raises(ActorDown) as caught:
+        tree(introvert)
+    assert caught.value.reason is NORMAL
