@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..errors import ConfigError
 from .conversation import Conversation, Item
 from .ids import Event, Ids
 from .item_list import ItemList
@@ -30,10 +31,22 @@ class McpServer:
     Args:
         tools: What it lists, as on the wire: `name`, `input_schema`, and possibly `description` and `annotations`.
         fails: Whether asking it for its tools fails.
+
+    Raises:
+        ConfigError: A tool without a name or schema: the caller's fault.
     """
 
     tools: Sequence[Tool] = ()
     fails: bool = False
+
+    def __post_init__(self) -> None:
+        for tool in self.tools:
+            if not (
+                isinstance(tool, Mapping)  # pyright: ignore[reportUnnecessaryIsInstance]
+                and isinstance(tool.get("name"), str)
+                and isinstance(tool.get("input_schema"), Mapping)
+            ):
+                raise ConfigError("tools", tool, "objects with a 'name' and an 'input_schema'")
 
 
 class McpListings:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import ssl
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -19,9 +18,19 @@ from websockets.http11 import Request, Response
 
 from ..faults import FaultPlan, HttpStatus
 from ..faults.plan import check_plan
-from .admission import Admitted, Refusal, admit, is_realtime_path
-from .arguments import check_at_least_0, check_brain, check_host, check_models, check_more_than_0, check_port
+from .address import Address
+from .admission import Admitted, Entrance, Refusal
+from .arguments import (
+    check_brain,
+    check_close,
+    check_more_than_0,
+    check_record,
+    check_refusal,
+    check_status,
+    check_whole,
+)
 from .brains import Brain
+from .clients import Clients
 from .connection import Connection
 from .ids import Ids
 from .line import Line, Lines
@@ -29,7 +38,7 @@ from .loop_thread import LoopThread
 from .mcp import McpServer
 from .recording import Recording
 from .rule_brain import RuleBrain
-from .session_core import SessionCore
+from .session_recipe import SessionRecipe
 from .transcription import Transcriber
 from .upgrade import lower, refusal, select_subprotocol
 from .wire_log import Closed, Direction, Handshake, WireLog, type_of
@@ -38,7 +47,6 @@ _logger = logging.getLogger("trunkline.gateway.simulator")
 # Below, websockets would log headers, and the key with them; a client that is no client is no incident.
 _logger.setLevel(logging.WARNING)
 _logger.addFilter(lambda record: record.msg != "opening handshake failed")
-_PATH = "/v1/realtime"
 _MAX_FRAME_BYTES = 32 * 1024 * 1024
 _CLOSE_GRACE_S = 0.5
 _BACKLOG = 1024
@@ -79,10 +87,9 @@ class Simulator:
         faults: What is to go wrong on which connection, and when.
 
     Raises:
+        ConfigError: An argument that is impossible, which it names: the caller's fault.
         ImpossibleFault: A fault that cannot act in a simulator: the caller's fault.
         TypeError: A brain that is none: the caller's fault.
-        ValueError: A host other than loopback without `allow_remote` and `api_key`, or a number that cannot be meant: the
-            caller's fault; names the argument.
     """
 
     def __init__(
@@ -109,44 +116,34 @@ class Simulator:
         transcription_delay_s: float = 0.0,
         faults: FaultPlan | None = None,
     ) -> None:
-        brain = brain if brain is not None else RuleBrain()
+        brain = RuleBrain() if brain is None else brain
         check_brain(brain)
-        check_host(host, allow_remote, api_key)
-        check_port(port)
-        check_models(models)
-        check_at_least_0(
-            retry_after_s=retry_after_s,
-            delta_interval_s=delta_interval_s,
-            log_limit=log_limit,
-            audio_pace=audio_pace,
-            transcription_delay_s=transcription_delay_s,
-        )
-        check_more_than_0(session_max_age_s=session_max_age_s, ping_interval_s=ping_interval_s)
+        check_record(record)
+        if ping_interval_s is not None:
+            check_more_than_0(ping_interval_s=ping_interval_s)
+        check_whole(log_limit=log_limit)
         if faults is not None:
             check_plan(faults, "simulator")
+        self._address = Address(host, port, ssl_context, allow_remote, api_key)
+        self._entrance = Entrance(api_key, models)
         self.refuse_status = refuse_status
         self.refuse_error = refuse_error
         self.retry_after_s = retry_after_s
+        self._recipe = SessionRecipe(
+            delta_interval_s=delta_interval_s,
+            session_max_age_s=session_max_age_s,
+            mcp_servers=mcp_servers,
+            audio_pace=audio_pace,
+            transcriber=transcriber,
+            transcription_delay_s=transcription_delay_s,
+        )
         self.wire = WireLog(log_limit)
         self._brain: Brain = brain
-        self._host = host
-        self._port = port
-        self._api_key = api_key
-        self._models = models
-        self._delta_interval_s = delta_interval_s
-        self._session_max_age_s = session_max_age_s
         self._ping_interval_s = ping_interval_s
-        self._ssl_context = ssl_context
         self._record = record
-        self._mcp_servers = mcp_servers
-        self._audio_pace = audio_pace or 0.0
-        self._transcriber = transcriber
-        self._transcription_delay_s = transcription_delay_s
         self._recording: Recording | None = None
         self._lines = Lines(faults)
-        self._live: dict[int, Connection] = {}
-        self._n_accepted = 0
-        self._changed = threading.Condition()
+        self._clients = Clients()
         self._thread = LoopThread("trunkline simulator")
         self._bound_port = 0
 
@@ -189,21 +186,19 @@ class Simulator:
         """The endpoint without a query: `ws://127.0.0.1:<port>/v1/realtime`. Raises RuntimeError before `start()`."""
         if not self._thread.is_started:
             raise RuntimeError("the simulator is not running: call start(), or use it as a context manager")
-        scheme = "wss" if self._ssl_context is not None else "ws"
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{scheme}://{host}:{self._bound_port}{_PATH}"
+        return self._address.url(self._bound_port)
 
     # -- connections and faults --------------------------------------------------------------------------------------
 
     @property
     def connections(self) -> int:
         """How many clients are connected now."""
-        return len(self._live)
+        return len(self._clients)
 
     @property
     def accepted(self) -> int:
         """How many upgrades were accepted so far."""
-        return self._n_accepted
+        return self._clients.n_accepted
 
     def wait_connections(self, count: int, timeout_s: float = 5.0) -> None:
         """Block until exactly `count` clients are connected.
@@ -211,11 +206,37 @@ class Simulator:
         Raises:
             TimeoutError: It did not come to that within `timeout_s`.
         """
-        with self._changed:
-            if not self._changed.wait_for(lambda: len(self._live) == count, timeout_s):
-                raise TimeoutError(
-                    f"waited {timeout_s} s for {count} connections; there are {len(self._live)}"
-                )
+        self._clients.wait(count, timeout_s)
+
+    @property
+    def refuse_status(self) -> int | None:
+        """The HTTP status that upgrades are refused with, or None. May be set at any time."""
+        return self._entrance.refuse_status
+
+    @refuse_status.setter
+    def refuse_status(self, status: int | None) -> None:
+        check_status(status)
+        self._entrance.refuse_status = status
+
+    @property
+    def refuse_error(self) -> tuple[str, str, int] | None:
+        """What clients are refused with after the upgrade, or None. May be set at any time."""
+        return self._entrance.refuse_error
+
+    @refuse_error.setter
+    def refuse_error(self, error: tuple[str, str, int] | None) -> None:
+        check_refusal(error)
+        self._entrance.refuse_error = error
+
+    @property
+    def retry_after_s(self) -> int:
+        """Seconds in the `Retry-After` of a 429. May be set at any time."""
+        return self._entrance.retry_after_s
+
+    @retry_after_s.setter
+    def retry_after_s(self, seconds: int) -> None:
+        check_whole(retry_after_s=seconds)
+        self._entrance.retry_after_s = seconds
 
     def inject(self, frame: str | bytes) -> None:
         """Send a frame as it is to all clients: text for a string, binary for bytes.
@@ -228,7 +249,12 @@ class Simulator:
         self._on_each(lambda connection: connection.inject(frame))
 
     def close_all(self, code: int = 1000, reason: str = "") -> None:
-        """Close all connections with a CLOSE frame, behind what is already queued; does not wait for the answers."""
+        """Close all connections with a CLOSE frame, behind what is already queued; does not wait for the answers.
+
+        Raises:
+            ConfigError: A code or reason that no CLOSE can have: the caller's fault.
+        """
+        check_close("code", code, reason)
         self._on_each(lambda connection: connection.close(code, reason))
 
     def abort_all(self) -> None:
@@ -260,7 +286,7 @@ class Simulator:
 
     def _on_each(self, act: Callable[[Connection], None]) -> None:
         def act_on_all() -> None:
-            for connection in list(self._live.values()):
+            for connection in self._clients.live():
                 act(connection)
 
         self._thread.call(act_on_all)
@@ -274,8 +300,8 @@ class Simulator:
         OwnLine.lines = lines
         server = await serve(
             self._handle,
-            self._host,
-            self._port,
+            self._address.host,
+            self._address.port,
             process_request=self._process_request,
             select_subprotocol=select_subprotocol,
             compression=None,
@@ -286,7 +312,7 @@ class Simulator:
             ping_timeout=self._ping_interval_s,
             close_timeout=_CLOSE_GRACE_S,
             logger=_logger,
-            ssl=self._ssl_context,
+            ssl=self._address.ssl_context,
             backlog=_BACKLOG,
         )
         try:
@@ -306,71 +332,44 @@ class Simulator:
             # Junk behind the request, or the client's end: websockets gave it up already, and must not answer it again.
             websocket.transport.abort()
             await websocket.wait_closed()
-        status = self.refuse_status if is_realtime_path(request.path) else 404
-        retry_after_s = self.retry_after_s if status == 429 else None
+        refused = self._entrance.refused_upgrade(request.path)
         for fault in websocket.connecting:
             if isinstance(fault, HttpStatus):
-                status, retry_after_s = fault.status, fault.retry_after_s
-        if status is None:
+                refused = fault.status, fault.retry_after_s
+        if refused is None:
             return None
         self.wire.note_handshake(Handshake(0, request.path, lower(request.headers)))
-        return refusal(websocket, status, retry_after_s)
+        return refusal(websocket, *refused)
 
     async def _handle(self, websocket: ServerConnection) -> None:
         request = websocket.request
         assert isinstance(websocket, Line)
         assert request is not None
-        self._n_accepted += 1
-        number = self._n_accepted
+        number = self._clients.next_number()
         headers = lower(request.headers)
         self.wire.note_handshake(Handshake(number, request.path, headers))
-        verdict = self._admit(request.path, headers)
-        core = self._new_core(verdict.model) if isinstance(verdict, Admitted) else None
+        verdict = self._entrance.admit(request.path, headers)
+        core = None
+        if isinstance(verdict, Admitted):
+            core = self._recipe.session(Ids(Random()), verdict.model, time.time())
         connection = Connection(number, websocket, partial(self._note_frame, number), core, self._brain)
         if isinstance(verdict, Refusal):
             connection.refuse(verdict)
-        expiry = asyncio.get_running_loop().call_later(
-            self._session_max_age_s, connection.expire, self._session_max_age_s
-        )
-        self._note_live(number, connection)
+        age_s = self._recipe.session_max_age_s
+        expiry = asyncio.get_running_loop().call_later(age_s, connection.expire, age_s)
+        self._clients.add(connection)
         try:
             await connection.run()
         finally:
             expiry.cancel()
-            self._note_live(number, None)
+            self._clients.discard(connection)
             code, reason = websocket.protocol.close_code, websocket.protocol.close_reason
             self.wire.note_closed(Closed(number, code or _ABNORMAL, reason or ""))
-
-    def _admit(self, path: str, headers: dict[str, str]) -> Admitted | Refusal:
-        if self.refuse_error is not None:
-            return Refusal(*self.refuse_error)
-        return admit(path, headers, self._api_key, self._models)
-
-    def _new_core(self, model: str) -> SessionCore:
-        expires_at = int(time.time() + self._session_max_age_s)
-        return SessionCore(
-            Ids(Random()),
-            model,
-            expires_at,
-            self._delta_interval_s,
-            self._mcp_servers,
-            transcriber=self._transcriber,
-            transcription_delay_s=self._transcription_delay_s,
-            audio_pace=self._audio_pace,
-        )
 
     def _note_frame(self, number: int, direction: Direction, frame: str | bytes) -> None:
         self.wire.note_frame(direction, number, type_of(frame), frame)
         if self._recording is not None:
             self._recording.note_frame(direction, number, frame)
-
-    def _note_live(self, number: int, connection: Connection | None) -> None:
-        with self._changed:
-            if connection is None:
-                self._live.pop(number, None)
-            else:
-                self._live[number] = connection
-            self._changed.notify_all()
 
 
 async def _end(server: Server, lines: Lines) -> None:

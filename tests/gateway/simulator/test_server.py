@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+from http import HTTPStatus
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from trunkline.gateway.simulator import EchoBrain, FunctionBrain, Gate, Hold, Pause, Say, Simulator
+from trunkline.gateway.errors import ConfigError
+from trunkline.gateway.simulator import EchoBrain, FunctionBrain, Gate, Hold, McpServer, Pause, Say, Simulator
 
 DEADLINE_S = 10.0
 
@@ -123,25 +127,117 @@ def test_serving_others_needs_a_flag_and_a_key(options):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("allow_remote", "yes"),
+        ("api_key", ""),
+        ("api_key", b"k"),
         ("audio_pace", -1),
         ("audio_pace", float("nan")),
         ("delta_interval_s", -0.1),
+        ("delta_interval_s", True),
+        ("delta_interval_s", None),
+        ("host", ""),
+        ("host", 127),
+        ("host", None),
         ("log_limit", -1),
-        ("ping_interval_s", 0),
-        ("retry_after_s", -1),
-        ("session_max_age_s", 0),
-        ("session_max_age_s", float("inf")),
-        ("transcription_delay_s", "soon"),
-        ("api_key", ""),
-        ("port", 65536),
-        ("port", "8080"),
+        ("log_limit", 1.5),
+        ("log_limit", None),
+        ("mcp_servers", ["docs"]),
+        ("mcp_servers", {"docs": "https://example.com"}),
+        ("mcp_servers", {1: McpServer()}),
         ("models", "gpt-realtime-2"),
         ("models", 2),
+        ("models", ["gpt-realtime-2", None]),
+        ("models", [""]),
+        ("ping_interval_s", 0),
+        ("ping_interval_s", "20"),
+        ("port", -1),
+        ("port", 65536),
+        ("port", "8080"),
+        ("port", True),
+        ("record", ""),
+        ("record", 1),
+        ("refuse_error", "insufficient_quota"),
+        ("refuse_error", ("insufficient_quota", "Pay first")),
+        ("refuse_error", ("", "Pay first", 3000)),
+        ("refuse_error", ("insufficient_quota", None, 3000)),
+        ("refuse_error", ("insufficient_quota", "Pay first", "3000")),
+        ("refuse_error", ("insufficient_quota", "Pay first", 1006)),
+        ("refuse_error", ("insufficient_quota", "Pay first", 5000)),
+        ("refuse_error", ("x" * 102, "Pay first", 3000)),
+        ("refuse_status", 99),
+        ("refuse_status", 101),
+        ("refuse_status", 200),
+        ("refuse_status", 600),
+        ("refuse_status", "429"),
+        ("refuse_status", 429.0),
+        ("retry_after_s", -1),
+        ("retry_after_s", 0.5),
+        ("retry_after_s", None),
+        ("session_max_age_s", 0),
+        ("session_max_age_s", None),
+        ("session_max_age_s", float("inf")),
+        ("session_max_age_s", 10**400),
+        ("ssl_context", True),
+        ("ssl_context", ssl.create_default_context()),
+        ("transcriber", "whisper-1"),
+        ("transcription_delay_s", "soon"),
+        ("transcription_delay_s", -1),
+        ("transcription_delay_s", None),
     ],
 )
 def test_an_argument_that_cannot_be_meant_is_refused_by_its_name(name, value):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ConfigError) as caught:
         Simulator(**{name: value})
+    assert caught.value.field == name
+
+
+def test_a_wrong_type_of_faults_is_refused():
+    with pytest.raises(ConfigError, match="FaultPlan"):
+        Simulator(faults=[])
+
+
+@pytest.mark.parametrize("tools", [["search"], [{"name": "search"}], [{"input_schema": {}}]])
+def test_an_mcp_server_has_tools_with_names_and_schemas(tools):
+    with pytest.raises(ConfigError) as caught:
+        McpServer(tools=tools)
+    assert caught.value.field == "tools"
+
+
+def test_every_argument_that_can_be_impossible_is_in_the_table():
+    (table,) = [
+        mark.args[1]
+        for mark in test_an_argument_that_cannot_be_meant_is_refused_by_its_name.pytestmark
+        if mark.name == "parametrize"
+    ]
+    elsewhere = {"self", "brain", "faults"}
+    assert {name for name, _ in table} == set(inspect.signature(Simulator.__init__).parameters) - elsewhere
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("refuse_status", 99), ("refuse_error", ("code",)), ("retry_after_s", 0.5)]
+)
+def test_what_is_impossible_is_refused_later_too_and_what_was_set_stays(name, value):
+    simulator = Simulator(refuse_status=503, refuse_error=("code", "text", 4000), retry_after_s=7)
+    before = getattr(simulator, name)
+    with pytest.raises(ConfigError, match=name):
+        setattr(simulator, name, value)
+    assert getattr(simulator, name) == before
+
+
+@pytest.mark.parametrize("status", [status for status in HTTPStatus if status >= 300])
+def test_a_status_that_has_a_name_is_taken(status):
+    assert Simulator(refuse_status=status).refuse_status == status
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(1006, ""), (1005, ""), (999, ""), (5000, ""), (1000, "x" * 124)]
+)
+def test_a_close_that_cannot_be_sent_is_the_callers_fault(simulate, connected, code, reason):
+    simulator = simulate()
+    client = connected(simulator).text_session()
+    with pytest.raises(ConfigError):
+        simulator.close_all(code, reason)
+    assert client.ask("What's the capital of France?") == "The capital of France is Paris."
 
 
 @pytest.mark.parametrize("brain", [EchoBrain, "echo", lambda conversation: []])
