@@ -74,6 +74,16 @@ class Turn:
     spoken: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     said: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     calls: dict[str, CallDraft] = field(default_factory=dict[str, CallDraft])
+    finals: set[tuple[str, int, str]] = field(default_factory=set[tuple[str, int, str]])
+
+    def completes(self, item_id: str, content_index: int, text: str) -> bool:
+        """Take in the whole text of a part. Returns whether it is news: some providers, and proxies, say things twice."""
+        final = (item_id, content_index, text)
+        if final in self.finals:
+            return False
+        self.finals.add(final)
+        self.said.setdefault(item_id, []).append(text)
+        return True
 
 
 class Turns:
@@ -202,17 +212,15 @@ class Turns:
     def text_done(self, event: ResponseOutputTextDone, _now: float) -> Effects:
         """A text part is complete."""
         turn = self._visible.get(event.response_id)
-        if turn is None:
+        if turn is None or not turn.completes(event.item_id, event.content_index, event.text):
             return NOTHING
-        turn.said.setdefault(event.item_id, []).append(event.text)
         return (AssistantText(event.response_id, event.text, event.item_id, event.content_index),)
 
     def transcript_done(self, event: ResponseOutputAudioTranscriptDone, _now: float) -> Effects:
         """A spoken part is complete."""
         turn = self._visible.get(event.response_id)
-        if turn is None:
+        if turn is None or not turn.completes(event.item_id, event.content_index, event.transcript):
             return NOTHING
-        turn.said.setdefault(event.item_id, []).append(event.transcript)
         return (AssistantTranscript(event.response_id, event.transcript, event.item_id, event.content_index),)
 
     # -- tool calls

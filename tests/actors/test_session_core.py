@@ -313,6 +313,19 @@ class TestStatement04Identity:
         core.done("r1", status="failed")
         assert core.effects == []
 
+    @pytest.mark.parametrize(
+        ("wire", "field"),
+        [("response.output_text", "text"), ("response.output_audio_transcript", "transcript")],
+    )
+    def test_what_a_part_says_is_told_once_also_when_the_provider_says_it_twice(self, drive, wire, field):
+        core = drive()
+        core.begin("r1")
+        core.clear()
+        for index, said in ((0, "one"), (0, "one"), (1, "one"), (0, "other")):
+            part = {"response_id": "r1", "item_id": "i1", "content_index": index, field: said}
+            core.server(f"{wire}.done", **part)
+        assert [(e.content_index, e.text) for e in core.seen] == [(0, "one"), (1, "one"), (0, "other")]
+
 
 class TestStatement05ManualInterrupt:
     def test_cancels_by_id_and_shows_nothing_of_the_turn_afterwards(self, drive):
