@@ -12,13 +12,13 @@ The figures, each over all sessions, as a subscriber (an EventStream) saw it and
 - *turns completed*: responses whose ``assistant_turn_completed`` says completed.
 - *turns lost*: messages that were accepted (the future resolved; of spoken ones: whose transcript was delivered) and not
   interrupted on purpose, and of which no final text or transcript carried the answer within 30 s. Zero.
-- *duplicated answers*: messages that two completed turns answered, and completed turns without anything to answer in
-  sessions in which nothing was cut off on purpose (there an answer to nothing can be meant). Zero.
+- *duplicated answers*: messages that two completed turns answered, parts of an answer that were told twice, and completed
+  turns without anything to answer, but for those right behind something that was cut off on purpose (there it can be meant). Zero.
 - *accepted messages lost*: accepted messages that are not exactly once, or not in their order, in the conversation as the
-  provider has it at the end; and what was spoken on a line that held and was not transcribed (under VAD: that had no successor
+  provider has it at the end (*audited*), or that were told twice on one line; and what was spoken on a line that held and was not transcribed (under VAD: that had no successor
   meanwhile). Zero.
-- *tool outputs missing or doubled*: calls that have two outputs in that conversation or two outcomes at the subscriber, or
-  that were dispatched, not interrupted, and have no output there. *Tools run after their outcome*: calls that were
+- *tool outputs missing or doubled*: calls that have two outputs in that conversation or on one line, or two outcomes at the
+  subscriber, or that were dispatched, not interrupted, and have no output there, or no outcome. *Tools run after their outcome*: calls that were
   dispatched once more after their outcome was told. Zero. (A call whose session is *killed* before that may run again:
   *calls run twice* counts them.)
 - *messages that failed, yet were answered*: the future failed with the crash of the actor that had the command in hand, and
@@ -33,6 +33,8 @@ The figures, each over all sessions, as a subscriber (an EventStream) saw it and
   threads more, a fifth more objects, and RSS at most a fifth and 8 MB more.
 - *reconnect*: from ``error(connection_lost)`` to ``session_updated(resumed)``, in the session's thread; *beyond the backoff*: from
   the beginning of the attempt that succeeded. Crashes of the actor tell of no loss, and are not in it.
+
+Zeros of which too little is known fail too: a caller without turns, sessions that were not audited, crashes that stopped.
 
 A violation names session, token and time; what its subscriber saw and what went over its lines is in the folder that is printed.
 The seed decides what happens to which connection and which session says what; threads decide the rest.

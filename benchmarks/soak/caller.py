@@ -277,7 +277,7 @@ class Caller(threading.Thread):
         # Under VAD nobody knows of the first syllable before the provider does: a move may come right behind it.
         moved = not commit and judge.rollovers > n_moved
         if token not in judge.spoken and not (cut_off() or refused or moved):
-            judge.never_heard(token)
+            judge.not_heard(token)
         if commit and token not in judge.spoken:
             judge.cut_off("speech of which nothing was heard")  # it may have asked for a reply to nothing
 

@@ -67,6 +67,7 @@ class Judge:
         self.cut: set[str] = set()
         self._round = 0
         self._cut_rounds: set[int] = set()
+        self._not_heard: list[str] = []
         self.refused: set[str] = set()
         self.audit: tuple[list[str], Counter[str]] | None = None
         self.turns: dict[str, Turn] = {}
@@ -167,8 +168,9 @@ class Judge:
     def never_answered(self, token: str, waited_s: float) -> None:
         self._wrong("turns lost", f"{token} was accepted and not answered within {waited_s:.0f} s")
 
-    def never_heard(self, token: str) -> None:
-        self._wrong("accepted messages lost", f"{token} was spoken on a line that held, and not transcribed")
+    def not_heard(self, token: str) -> None:
+        """It was spoken on a line that held, and no transcript came so far. On a machine that is busy it may come later."""
+        self._not_heard.append(token)
 
     def never_ended(self) -> None:
         for turn_id in self.open_turns():
@@ -197,6 +199,11 @@ class Judge:
         if len(self.closed) != 1 or self.opened != 1:
             self._wrong("order of events", f"{self.opened} session_opened, {len(self.closed)} session_closed")
         self.answered_all_the_same = sum(token in self.answers for token in self.refused)
+        for token in self._not_heard:
+            if token not in self.spoken:
+                self._wrong(
+                    "accepted messages lost", f"{token} was spoken on a line that held, and not transcribed"
+                )
         self._judge_messages()
         self._judge_tools(runs)
 

@@ -20,6 +20,7 @@ from trunkline import (
     SessionUpdated,
     ToolCallCompleted,
     ToolCallDispatched,
+    UserTranscript,
 )
 
 DEADLINE_S = 55.0
@@ -191,6 +192,13 @@ def test_a_stream_that_does_not_begin_with_session_opened_is_found(judge):
 
 def test_an_error_that_no_fault_explains_is_found(judge):
     assert verdict(told(judge, Error("invalid_value", "no"))) == ["errors that no fault explains"]
+
+
+def test_what_was_spoken_on_a_line_that_held_is_heard_in_the_end(judge):
+    for token in ("t0x0x1", "t0x0x2"):
+        judge.not_heard(token)
+    told(judge, UserTranscript("i1", "t0x0x1"))
+    assert verdict(judge) == ["accepted messages lost"]
 
 
 def test_losses_and_resumptions_are_counted(judge):
