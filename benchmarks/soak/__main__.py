@@ -15,12 +15,12 @@ The figures, each over all sessions, as a subscriber (an EventStream) saw it and
 - *duplicated answers*: messages that two completed turns answered, parts of an answer that were told twice, and completed
   turns without anything to answer, but for those right behind something that was cut off on purpose (there it can be meant). Zero.
 - *accepted messages lost*: accepted messages that are not exactly once, or not in their order, in the conversation as the
-  provider has it at the end (*audited*), or that were told twice on one line; and what was spoken on a line that held and was not transcribed (under VAD: that had no successor
-  meanwhile). Zero.
+  provider has it at the end (*audited*), or that were told twice on one line; and what was spoken on a line that held and was
+  not transcribed (under VAD: that had no successor meanwhile). Zero.
 - *tool outputs missing or doubled*: calls that have two outputs in that conversation or on one line, or two outcomes at the
-  subscriber, or that were dispatched, not interrupted, and have no output there, or no outcome. *Tools run after their outcome*: calls that were
-  dispatched once more after their outcome was told. Zero. (A call whose session is *killed* before that may run again:
-  *calls run twice* counts them.)
+  subscriber, or that were dispatched, not interrupted, and have no output there, or no outcome. *Tools run after their
+  outcome*: calls that were dispatched once more after their outcome was told. Zero. (A call whose session is *killed* before
+  that may run again: *calls run twice* counts them.)
 - *messages that failed, yet were answered*: the future failed with the crash of the actor that had the command in hand, and
   the next incarnation found it in the log. Counted, not forbidden: who sends again what failed is answered twice.
 - *unresolved futures*: futures of commands that did not resolve within 30 s (``close()``: 10 s), and what `leak_check`
