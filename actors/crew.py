@@ -174,16 +174,23 @@ class Crew:
         tag = self._tag(started.tag.kind, started.tag.key)
         if started.ref is None:
             return started.error or "not started"
-        if tag.key == self._attempt if tag.kind == "line" else tag.key in self._tools:
+        if tag.key == self._attempt if tag.kind == "line" else self._is_at_work(tag, started.ref):
             # By the way its own news takes, and so behind it: the StableRef holds messages until the session's start is known.
             monitor(started.ref, self._session, tag)
         else:
             self._terminate(started.ref)  # it was called off, or is done, before we heard of its start
         return None
 
-    def down(self, tag: Tag) -> None:
-        """A worker ended."""
-        self._lines.pop(tag, None)
+    def down(self, tag: Tag, ref: pykka.ActorRef[Any]) -> bool:
+        """A worker ended. Returns whether its work was still open: a call_id may come again, with a worker of its own."""
+        if tag.kind == "line":
+            self._lines.pop(tag, None)
+            return True
+        return self._is_at_work(tag, ref)
+
+    def _is_at_work(self, tag: Tag, ref: pykka.ActorRef[Any]) -> bool:
+        tool = self._tools.get(str(tag.key))
+        return tool is not None and tool.ref == ref
 
     def leave(self) -> None:
         """This incarnation crashed: end its connection attempts, hire nobody any more; tools go on for the next one."""

@@ -204,8 +204,9 @@ class SessionActor(GenServer):
                 self._perform(self._core.tool_approved(call_id))
             case WorkerStarted():
                 self._worker_started(message)
-            case Down(Tag() as tag, _, reason):
-                self._worker_down(tag, reason)
+            case Down(Tag() as tag, ref, reason):
+                if self._crew.down(tag, ref):
+                    self._worker_down(tag, reason)
             case cmd.Subscribe(subscriber, raw):
                 self._entry.subscribers.add(subscriber, raw=raw)
             case cmd.Unsubscribe(subscriber):
@@ -323,7 +324,6 @@ class SessionActor(GenServer):
         """A worker's end comes behind what it told us, so whatever it left open failed."""
         if tag.incarnation != self._incarnation:
             return
-        self._crew.down(tag)
         if tag.kind == "tool":
             detail = f"{type(reason).__name__}: {reason}"
             self._tool_finished(ToolOutcome.failed(str(tag.key), "", "crashed", detail=detail))

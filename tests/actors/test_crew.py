@@ -300,6 +300,20 @@ def test_a_tool_is_told_when_its_session_is_gone_for_good(rig: Rig) -> None:
     assert ctx.cancel_reason == "session_closed"
 
 
+def test_a_call_id_that_comes_again_is_none_of_the_business_of_the_worker_that_had_it_first(rig: Rig) -> None:
+    rig.start("slow")
+    first = rig.next(WorkerStarted)
+    rig.crew.done("c1")  # its outcome was faster than the news of its start
+    rig.start("slow")
+    second = rig.next(WorkerStarted)
+    rig.crew.started(first)
+    rig.crew.started(second)
+    assert not rig.crew.down(tool(), first.ref)
+    assert rig.crew.down(tool(), second.ref)
+    rig.crew.done("c1")
+    assert not rig.crew.down(tool(), second.ref), "it ends behind its outcome"
+
+
 def test_a_start_that_was_refused_says_why(rig: Rig) -> None:
     refused = WorkerStarted(tool(), None, RuntimeError("no thread"))
     assert str(rig.crew.started(refused)) == "no thread"
