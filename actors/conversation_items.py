@@ -90,15 +90,17 @@ class ConversationItems:
         if event.item.id:
             self._unseen.discard(event.item.id)
             self._gate.arrived(event.item.id)
-        told = self._replay.told(event.item.id)
-        return NOTHING if told else self._ledger.placed(event.item, event.previous_item_id)
+        if self._replay.told(event.item.id):
+            return NOTHING
+        return self._ledger.placed(event.item, self._replay.place(event.previous_item_id))
 
     def done(self, event: wire.ConversationItemDone, _now: float) -> Effects:
         """An item is what it will be."""
         if event.item.id:
             self._gate.arrived(event.item.id)
-        told = self._replay.told(event.item.id)
-        return NOTHING if told else self._ledger.done(event.item, event.previous_item_id)
+        if self._replay.told(event.item.id):
+            return NOTHING
+        return self._ledger.done(event.item, self._replay.place(event.previous_item_id))
 
     def deleted(self, event: wire.ConversationItemDeleted, _now: float) -> Effects:
         """The provider has deleted an item."""

@@ -7,7 +7,7 @@ Source: the session contract, statements 8 and 15; protocol reference A.8 ("hist
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -151,6 +151,14 @@ class History:
         index = self._order.index(item_id)
         return self._order[index - 1] if index else ROOT
 
+    def last_behind(self, item_id: str, passes: Callable[[str], bool]) -> str:
+        """Return the last of the items right behind this one that all pass; the item itself if the next one does not."""
+        for one in self._order[self._order.index(item_id) + 1 :]:
+            if not passes(one):
+                break
+            item_id = one
+        return item_id
+
     def is_truncated(self, item_id: str) -> bool:
         """Whether this item was cut off while it was played."""
         return item_id in self._cuts
@@ -179,6 +187,10 @@ class History:
             return cut.text
         item = self._items.get(item_id)
         return "" if item is None else item_text(self._with_transcripts(item))
+
+    def ids(self) -> list[str]:
+        """Return the ids of the items, oldest first."""
+        return list(self._order)
 
     def items(self) -> list[HistoryItem]:
         """Return the conversation, oldest first."""

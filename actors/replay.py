@@ -36,13 +36,15 @@ class Replay:
     def __init__(self, history: History, *, with_tools: bool) -> None:
         self._history = history
         self.with_tools = with_tools
-        self._told: set[str] = set()
+        self._told: dict[str, None] = {}  # in the order of the line
+        self._older: frozenset[str] = frozenset()  # all there was when the line began, told or left out
         self._shortened: set[str] = set()
 
     def tell(self) -> Effects:
         """Tell a new line everything."""
         items = self._history.replay()
-        self._told = {item.id for item in items if item.id}
+        self._told = {item.id: None for item in items if item.id}
+        self._older = frozenset(self._history.ids())
         self._shortened.clear()
         return [Send(create_item(item)) for item in items]
 
@@ -53,8 +55,23 @@ class Replay:
     def refused(self, item_id: str) -> bool:
         """The provider refuses an item. Returns whether it was told at the line's beginning; then it is not any more."""
         told = item_id in self._told
-        self._told.discard(item_id)
+        self._told.pop(item_id, None)
         return told
+
+    def place(self, previous: str | None) -> str | None:
+        """Return the item of the whole conversation that is followed by what follows ``previous`` on this line.
+
+        The line was not told what has no text, and calls without their outputs; and it was told outputs next to their calls.
+        """
+        if previous is None or previous not in self._older or previous not in self._history:
+            return previous
+        later = list(self._told)[list(self._told).index(previous) + 1 :] if previous in self._told else []
+        is_last = not any(one in self._history for one in later)
+
+        def belongs_before(item_id: str) -> bool:
+            return item_id in self._older and (is_last or item_id not in self._told)
+
+        return self._history.last_behind(previous, belongs_before)
 
     def wants_no_reply(self, ask_id: str) -> bool:
         """Whether nobody waits for an answer on the new line: it was given, or the line knows nothing of the question."""

@@ -73,6 +73,29 @@ def completed(stage: Any) -> None:
 
 
 class TestStatement15HistoryTranscriptsUsage:
+    def test_what_a_new_line_was_not_told_stays_where_it_was(self, start):
+        def reply(conversation: Any) -> list[Any]:
+            return [CallTool("wait", {})] if conversation.last_user_text == "one" else [Say("well")]
+
+        @tool
+        def wait(ctx: Any) -> str:
+            """Wait to be told."""
+            ctx.wait_cancelled(10)
+            return "late"
+
+        stage = start(reply, tools=[wait])
+        stage.say("one")
+        stage.events.until("tool_call_dispatched")
+        stage.interrupt()  # the call is dropped: no line will hear of it any more
+        stage.server.drop_all()
+        stage.events.until("session_updated", resumed=True)
+        for words in ("two", "three"):
+            stage.say(words)
+            completed(stage)
+        stage.quiet()
+        told = [item.text or item.type for item in history(stage)]
+        assert told == ["one", "function_call", "two", "well", "three", "well"]
+
     @pytest.mark.parametrize("deletes", [False, True])
     def test_what_was_said_while_the_model_speaks_comes_after_it(self, start, deletes):
         gate = Gate()
