@@ -31,6 +31,7 @@ _MAX_FRAGMENTS = 16384
 _NO_STATUS = 1005
 _ABNORMAL = 1006
 _CLOSE = 0x88
+_PONG = 0x8A
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, InterruptedError)
 _TLS_BEGUN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _ABNF = websocket.ABNF
@@ -179,7 +180,10 @@ class FrameSocket(websocket.WebSocket):
         """
         data = client_frame(first_byte, payload, os.urandom(4))
         if self.broken is None and not self._sealed:
-            self._out.add(data, urgent=urgent)
+            if first_byte == _PONG:
+                self._out.add_pong(data)
+            else:
+                self._out.add(data, urgent=urgent)
             self.flush()
         return len(data)
 

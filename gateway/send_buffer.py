@@ -6,18 +6,22 @@ __all__ = ["SendBuffer"]
 
 
 class SendBuffer:
-    """Order of writing: the frame that has been begun, then urgent frames, then the others; each class in order.
+    """Order of writing: the frame that has been begun, a PONG, then urgent frames, then the others; each class in order.
 
-    A frame that has been begun is never overtaken: a byte between its parts would corrupt the stream.
+    A frame that has been begun is never overtaken: a byte between its parts would corrupt the stream. Of PONGs only the newest
+    waits: a server that asks without reading the answers would make us keep them all.
+
+    Source: RFC 6455 section 5.5.3.
 
     Attributes:
         size: Bytes that wait, the rest of a begun frame included.
     """
 
-    __slots__ = ("_begun", "_urgent", "_waiting", "size")
+    __slots__ = ("_begun", "_pong", "_urgent", "_waiting", "size")
 
     def __init__(self) -> None:
         self._begun: memoryview | None = None
+        self._pong: bytes | None = None
         self._urgent: deque[bytes] = deque()
         self._waiting: deque[bytes] = deque()
         self.size = 0
@@ -27,15 +31,17 @@ class SendBuffer:
         (self._urgent if urgent else self._waiting).append(frame)
         self.size += len(frame)
 
-    def add_begun(self, rest: memoryview) -> None:
-        """Queue the rest of a frame that the socket has begun to take; the buffer must be empty."""
-        self._begun = rest
-        self.size = len(rest)
+    def add_pong(self, frame: bytes) -> None:
+        """Queue a PONG instead of the one that waits, if there is one."""
+        self.size += len(frame) - len(self._pong or b"")
+        self._pong = frame
 
     def peek(self) -> memoryview | bytes | None:
         """Return what is to be written next, or None."""
         if self._begun is not None:
             return self._begun
+        if self._pong is not None:
+            return self._pong
         queue = self._urgent or self._waiting
         return queue[0] if queue else None
 
@@ -45,7 +51,11 @@ class SendBuffer:
         OpenSSL encrypts a record before it finds out that it cannot be written, and the retry must offer the
         same bytes.
         """
-        if self._begun is None and self.size:
+        if self._begun is not None or not self.size:
+            return
+        if self._pong is not None:
+            self._begun, self._pong = memoryview(self._pong), None
+        else:
             self._begun = memoryview((self._urgent or self._waiting).popleft())
 
     def advance(self, n_bytes: int) -> None:
@@ -58,6 +68,7 @@ class SendBuffer:
     def clear(self) -> None:
         """Drop everything."""
         self._begun = None
+        self._pong = None
         self._urgent.clear()
         self._waiting.clear()
         self.size = 0

@@ -51,6 +51,28 @@ def test_a_frame_the_socket_has_not_begun_is_overtaken():
     assert drain(buffer) == b"CANCELaudio"
 
 
+def test_of_pongs_the_newest_alone_waits_ahead_of_all_but_what_has_been_begun():
+    buffer = SendBuffer()
+    buffer.add(b"audio", urgent=False)
+    buffer.advance(2)
+    buffer.add(b"cancel", urgent=True)
+    for pong in (b"pong1", b"pong no 2", b"pong3"):
+        buffer.add_pong(pong)
+        assert buffer.size == len(b"dio") + len(b"cancel") + len(pong)
+
+    assert drain(buffer, 2) == b"diopong3cancel"
+    assert buffer.size == 0
+
+
+def test_a_pong_that_has_been_begun_is_not_replaced():
+    buffer = SendBuffer()
+    buffer.add_pong(b"one")
+    buffer.advance(1)
+    buffer.add_pong(b"two")
+
+    assert drain(buffer) == b"netwo"
+
+
 def test_to_begin_an_empty_buffer_does_nothing():
     buffer = SendBuffer()
     buffer.begin()
@@ -63,6 +85,7 @@ def test_clear_drops_everything():
     buffer.add(b"audio", urgent=False)
     buffer.advance(1)
     buffer.add(b"cancel", urgent=True)
+    buffer.add_pong(b"pong")
     buffer.clear()
 
     assert buffer.peek() is None

@@ -109,6 +109,30 @@ def test_one_audio_frame_over_the_bound_passes_an_empty_buffer(open_line):
     assert peer.read_frame()[1] == b"a" * 5000
 
 
+def test_a_server_that_pings_without_reading_gets_one_answer_to_its_last_ping(open_line, pump_until, wire):
+    transport, peer = open_line(receive_buffer=4096)
+    transport.send(b"x" * 8_000_000)
+    while select.select([], [transport], [], 0.1)[1]:  # the kernels at both ends may still make room
+        transport.flush()
+    for n in range(20):
+        peer.send(*(wire.frame(b"%02d" % n, wire.PING) for _ in range(100)), wire.frame("m"))
+        pump_until(transport, 1)
+    data = bytearray()
+
+    def read():
+        while data[-8:-6] != b"\x88\x82":
+            data.extend(peer.sock.recv(65536))
+        peer.send(wire.close(1000))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    transport.close(timeout_s=LIMIT_S)
+    reader.join(LIMIT_S)
+    assert not reader.is_alive()
+    pongs = data[14 + 8_000_000 : -8]
+    assert (pongs[:2], wire.xor(pongs[6:], pongs[2:6])) == (b"\x8a\x82", b"19")
+
+
 def test_a_failed_write_ends_the_line_at_the_next_pump(open_line, pump_until):
     transport, peer = open_line()
     peer.reset()
