@@ -4,12 +4,53 @@ What they return is plain (no StrEnum, no numpy float), because the encoder take
 arrives comes from people and files: no value, however hostile, raises anything else.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from functools import wraps
+from typing import Any, TypeVar
 
 import msgspec
 
 from .errors import ConfigError
+
+_Settings = TypeVar("_Settings")
+
+
+def settings(path: str = "") -> Callable[[type[_Settings]], type[_Settings]]:
+    """Have a dataclass refuse a setting that it does not have as it refuses a value, with a hint at the one that was meant.
+
+    Args:
+        path: goes before the name in the error, as in ``turn_detection.threshold``.
+    """
+
+    def with_hints(cls: type[_Settings]) -> type[_Settings]:
+        known, take = names_of(cls), cls.__init__
+
+        @wraps(take)
+        def check_and_take(self: _Settings, *args: Any, **given: Any) -> None:
+            known_setting(known, given, path)
+            take(self, *args, **given)
+
+        cls.__init__ = check_and_take  # type: ignore[method-assign, assignment] # of the same signature
+        return cls
+
+    return with_hints
+
+
+def names_of(cls: type) -> tuple[str, ...]:
+    """Return the names of the settings that a dataclass takes, in order."""
+    return tuple(each.name for each in fields(cls) if each.init)
+
+
+def known_setting(known: Sequence[str], given: Iterable[str], path: str = "") -> None:
+    """Refuse the first of the given names that is no setting."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+            # not the value: what was meant may be a secret
+            raise ConfigError(path + name, "...", f"a setting that exists: {hint}")
 
 
 def listed(choices: Sequence[str]) -> str:

@@ -3,9 +3,8 @@
 ``session_update`` turns it into the wire's words. Whatever is None is left to the provider.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Self, TypeAlias
 
 from . import checks, shared_settings
@@ -32,6 +31,7 @@ def _no_extras() -> dict[str, Any]:
     return {}
 
 
+@checks.settings()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The settings of a session. Wrong or contradictory ones raise `ConfigError` here, not later on the wire.
@@ -123,12 +123,7 @@ class Config:
         Raises:
             ConfigError: a setting does not exist or cannot be so. The fault of the caller.
         """
-        known = setting_names()
-        for name in overrides:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
-                raise ConfigError(name, overrides[name], f"a setting that exists: {hint}")
+        checks.known_setting(setting_names(), overrides)  # those that are derived are not to be replaced
         return replace(self, **overrides)
 
     @property
@@ -264,4 +259,4 @@ class Config:
 
 def setting_names() -> tuple[str, ...]:
     """Return the names of all settings, in order."""
-    return tuple(each.name for each in fields(Config) if each.init)
+    return checks.names_of(Config)

@@ -16,6 +16,7 @@ def _nothing() -> dict[str, Any]:
     return {}
 
 
+@checks.settings("prompt.")
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt that is stored at the provider.
@@ -41,6 +42,7 @@ class Prompt:
         _set(self, "variables", variables)
 
 
+@checks.settings("tracing.")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracing:
     """How the session shows in the provider's traces. It cannot be changed once tracing has begun.

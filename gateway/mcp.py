@@ -15,6 +15,7 @@ _set: Final = object.__setattr__  # how a frozen dataclass stores what its check
 _URL_ALLOWED: Final = "https://host/path (or http), without user name and password: those go into headers"
 
 
+@checks.settings("mcp.")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McpToolFilter:
     """Some of a server's tools: those that it names and, where said, those that only read.
@@ -37,6 +38,7 @@ class McpToolFilter:
             )
 
 
+@checks.settings("mcp.require_approval.")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McpApproval:
     """Which tools of a server need the application's approval at each call, and which never do; the rest is the provider's."""
@@ -58,6 +60,7 @@ class McpApproval:
 Approval: TypeAlias = Literal["always", "never"] | McpApproval
 
 
+@checks.settings("mcp.")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mcp:
     """A remote MCP server (by URL), or a service the provider connects to (by connector id). Give one of the two.

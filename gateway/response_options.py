@@ -24,6 +24,7 @@ MAX_METADATA_PAIRS: Final = 15
 """One less than the protocol's 16: the session marks its own responses with one."""
 
 
+@checks.settings()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseOptions:
     """The settings of one response. None leaves a setting as the session has it. Wrong ones raise `ConfigError` here.

@@ -15,6 +15,7 @@ DEFAULT_TRANSCRIPTION_MODEL = "gpt-4o-mini-transcribe"
 _set: Final = object.__setattr__  # how a frozen dataclass stores what its checks return
 
 
+@checks.settings("turn_detection.")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerVad:
     """Turns end with silence. What is None is left to the provider (OpenAI: 0.5, 300 ms, 500 ms, no idle timeout).
@@ -46,6 +47,7 @@ class ServerVad:
         checks.flag("turn_detection.interrupt_response", self.interrupt_response)
 
 
+@checks.settings("turn_detection.")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SemanticVad:
     """Turns end when the speaker has said what there was to say.
@@ -68,6 +70,7 @@ class SemanticVad:
         checks.flag("turn_detection.interrupt_response", self.interrupt_response)
 
 
+@checks.settings("input_audio_transcription.")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcription:
     """What the user says comes as text too. ``languages`` and ``keywords`` are for models that take them.
@@ -102,6 +105,7 @@ class Transcription:
             _set(self, "delay", checks.one_of(f"{field}.delay", self.delay, choices))
 
 
+@checks.settings("truncation.")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionRatio:
     """When the context is full, keep this share of it, so that the next truncation is not due at once.

@@ -14,7 +14,8 @@ from trunkline.gateway.codec import encode_client_event
 from trunkline.gateway.config import Config, setting_names
 from trunkline.gateway.errors import ConfigError
 from trunkline.gateway.hosted import Prompt, Tracing
-from trunkline.gateway.mcp import Mcp, McpToolChoice
+from trunkline.gateway.mcp import Mcp, McpApproval, McpToolChoice, McpToolFilter
+from trunkline.gateway.response_options import ResponseOptions
 from trunkline.gateway.session_update import session_update
 from trunkline.gateway.tool_descriptor import ToolChoice, ToolDescriptor
 from trunkline.gateway.turn_detection import RetentionRatio, SemanticVad, ServerVad, Transcription
@@ -385,6 +386,45 @@ def test_replace_leaves_the_original_alone():
     other = config.replace(instructions="b", tools=[TIME])
     assert (config.instructions, config.tool_descriptors) == ("a", (WEATHER,))
     assert (other.instructions, other.tool_descriptors) == ("b", (TIME,))
+
+
+@pytest.mark.parametrize(
+    ("build", "field", "hint"),
+    [
+        (lambda: Config(modality=["text"]), "modality", "did you mean modalities?"),  # type: ignore[call-arg]
+        (lambda: Config(tool_descriptors=()), "tool_descriptors", "one of"),  # type: ignore[call-arg]
+        (lambda: ResponseOptions(metdata={}), "metdata", "did you mean metadata?"),  # type: ignore[call-arg]
+        (lambda: ServerVad(treshold=0.5), "turn_detection.treshold", "did you mean threshold?"),  # type: ignore[call-arg]
+        (lambda: SemanticVad(eager="low"), "turn_detection.eager", "eagerness"),  # type: ignore[call-arg]
+        (lambda: Transcription(modl="m"), "input_audio_transcription.modl", "did you mean model?"),  # type: ignore[call-arg]
+        (lambda: RetentionRatio(ratios=0.5), "truncation.ratios", "did you mean ratio?"),  # type: ignore[call-arg]
+        (lambda: Prompt("p", versions="1"), "prompt.versions", "did you mean version?"),  # type: ignore[call-arg]
+        (lambda: Tracing(workflow="w"), "tracing.workflow", "workflow_name"),  # type: ignore[call-arg]
+        (lambda: Mcp(server_lable="x"), "mcp.server_lable", "did you mean server_label?"),  # type: ignore[call-arg]
+        (lambda: McpToolFilter(names=["x"]), "mcp.names", "tool_names"),  # type: ignore[call-arg]
+        (lambda: McpApproval(allways=None), "mcp.require_approval.allways", "did you mean always?"),  # type: ignore[call-arg]
+    ],
+)
+def test_a_setting_that_does_not_exist_is_refused_with_a_hint(build: Any, field: str, hint: str):
+    with pytest.raises(ConfigError) as refused:
+        build()
+    assert refused.value.field == field
+    assert hint in refused.value.allowed
+
+
+def test_a_setting_that_may_hold_a_secret_is_not_shown_when_its_name_is_wrong():
+    with pytest.raises(ConfigError) as refused:
+        Mcp(server_label="x", server_url="https://h", autorization="hush")  # type: ignore[call-arg]
+    assert "did you mean authorization?" in str(refused.value)
+    assert "hush" not in str(refused.value) + repr(vars(refused.value))
+
+
+def test_a_config_of_ones_own_may_take_what_it_likes():
+    class ShopConfig(Config):
+        def __init__(self, shop: str, **settings: Any) -> None:
+            super().__init__(instructions=f"You answer the phone of {shop}.", **settings)
+
+    assert ShopConfig(shop="Miller", speed=1.5).instructions == "You answer the phone of Miller."
 
 
 @pytest.mark.parametrize(
