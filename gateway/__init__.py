@@ -40,6 +40,7 @@ from .errors import (
 )
 from .hosted import Prompt, Tracing
 from .images import image_data_uri
+from .line_limits import LineLimits
 from .mcp import Mcp, McpApproval, McpToolChoice, McpToolFilter
 from .open_files import OpenFileLimit, raise_open_file_limit
 from .openai import OpenAIGateway
@@ -70,6 +71,7 @@ __all__ = [
     "InsecureUrl",
     "InvalidAudio",
     "LineClosed",
+    "LineLimits",
     "Mcp",
     "McpApproval",
     "McpToolChoice",

@@ -10,6 +10,7 @@ from .codec import decode_server_event, encode_client_event
 from .config import Config
 from .credentials import Credential, Secret
 from .errors import ConfigError
+from .line_limits import DEFAULT_LIMITS, LineLimits
 from .line_recipe import LineRecipe
 from .session_update import instructions_update, session_update
 from .transport import Transport
@@ -43,6 +44,8 @@ class AzureOpenAIGateway:
         proxy: URL of an HTTP proxy, "" for none; by default the environment's, which is ignored for loopback hosts.
         ssl_context: How to verify the server; by default one context with the system's certificates, shared by all sessions.
         allow_insecure: Whether `ws://` may lead to another machine.
+        limits: How much each line may take, and how long: `LineLimits(ping_interval_s=5, pong_timeout_s=5)` finds out sooner
+            that a line is dead.
 
     Raises:
         ConfigError: a setting cannot work, key and token are both given, or the URL is the preview's (the caller's fault).
@@ -62,6 +65,7 @@ class AzureOpenAIGateway:
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         allow_insecure: bool = False,
+        limits: LineLimits = DEFAULT_LIMITS,
     ) -> None:
         if api_key is not None and token is not None:
             raise ConfigError("token", "", "either api_key or token, not both")
@@ -74,6 +78,7 @@ class AzureOpenAIGateway:
             proxy=proxy,
             ssl_context=ssl_context,
             allow_insecure=allow_insecure,
+            limits=limits,
         )
         self._bearer = token is not None
         self._secret = Credential(

@@ -19,6 +19,7 @@ from .deadline import Deadline
 from .errors import ConnectTimeout, HandshakeRefused, LineClosed, Unreachable
 from .frame_parser import TEXT, FrameParser, ProtocolViolation
 from .handshake_socket import HandshakeSocket, HeadTooLong
+from .line_limits import LineLimits
 from .mask import client_frame
 from .send_buffer import SendBuffer
 from .sent_secrets import SentSecrets
@@ -51,7 +52,7 @@ class FrameSocket(websocket.WebSocket):
             until what the server said before (a CLOSE with the true reason) has been read.
     """
 
-    def __init__(self, *, max_frame_bytes: int, max_message_bytes: int, secrets: SentSecrets) -> None:
+    def __init__(self, limits: LineLimits, secrets: SentSecrets) -> None:
         # one thread, so no locks; msgspec validates the text it decodes, 100 times faster
         super().__init__(enable_multithread=False, skip_utf8_validation=True)
         self.reads = 0
@@ -59,8 +60,8 @@ class FrameSocket(websocket.WebSocket):
         self.broken: str | None = None
         self.pumping = False
         self._sealed = False
-        self._parser = FrameParser(min(max_frame_bytes, max_message_bytes))
-        self._max_message_bytes = max_message_bytes
+        self._parser = FrameParser(min(limits.max_frame_bytes, limits.max_message_bytes))
+        self._max_message_bytes = limits.max_message_bytes
         self._secrets = secrets
         self._message_bytes = 0
         self._fragments = 0
@@ -255,8 +256,7 @@ def upgrade(
     *,
     headers: Mapping[str, str],
     deadline: Deadline,
-    max_frame_bytes: int,
-    max_message_bytes: int,
+    limits: LineLimits,
 ) -> FrameSocket:
     """Make a WebSocket of a connected socket, which it closes when that fails.
 
@@ -266,9 +266,7 @@ def upgrade(
         ConnectTimeout: the deadline passed.
     """
     secrets = SentSecrets(url, headers)
-    frames = FrameSocket(
-        max_frame_bytes=max_frame_bytes, max_message_bytes=max_message_bytes, secrets=secrets
-    )
+    frames = FrameSocket(limits, secrets)
     borrowed = HandshakeSocket(sock, deadline)
     try:
         _shake_hands(frames, borrowed, url, headers, deadline, secrets)

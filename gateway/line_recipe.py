@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .errors import ConfigError
+from .line_limits import LineLimits
 from .proxy import Proxy
 from .transport import Transport
 from .url import public_url, with_model
@@ -29,6 +30,7 @@ class LineRecipe:
         ssl_context: How to verify the server; by default one context with the system's certificates, made at the first connect
             and shared by all sessions.
         allow_insecure: Whether `ws://` may lead to another machine.
+        limits: How much each line may take, and how long.
 
     Raises:
         ConfigError: a setting cannot work; it names the field (the caller's fault).
@@ -46,6 +48,7 @@ class LineRecipe:
         proxy: str | None,
         ssl_context: ssl.SSLContext | None,
         allow_insecure: bool,
+        limits: LineLimits,
     ) -> None:
         with_model(base_url, "any", allow_insecure=allow_insecure)
         if proxy:
@@ -54,6 +57,7 @@ class LineRecipe:
         self._headers = _fixed_headers(own_headers, headers or {}, {*reserved, "user-agent"}, instead)
         self._proxy = proxy
         self._allow_insecure = allow_insecure
+        self._limits = _checked(limits)
         self._given_context = ssl_context
         self._made_context: ssl.SSLContext | None = None
         self._making = threading.Lock()
@@ -72,6 +76,7 @@ class LineRecipe:
             timeout_s=timeout_s,
             ssl_context=self.ssl_context() if url.startswith("wss:") else None,
             proxy=self._proxy,
+            limits=self._limits,
         )
 
     def ssl_context(self) -> ssl.SSLContext:
@@ -115,6 +120,12 @@ def _fixed_headers(
     headers.update(extra)
     check_headers(headers)
     return MappingProxyType(headers)
+
+
+def _checked(limits: object) -> LineLimits:
+    if isinstance(limits, LineLimits):
+        return limits
+    raise ConfigError("limits", limits, "LineLimits(...)")
 
 
 def _version() -> str:

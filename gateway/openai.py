@@ -9,6 +9,7 @@ from .client_events import ClientEvent, SessionUpdate
 from .codec import decode_server_event, encode_client_event
 from .config import Config
 from .credentials import Credential, Secret
+from .line_limits import DEFAULT_LIMITS, LineLimits
 from .line_recipe import LineRecipe
 from .session_update import instructions_update, session_update
 from .transport import Transport
@@ -42,6 +43,8 @@ class OpenAIGateway:
         ssl_context: How to verify the server; by default one context with the system's certificates, made at the first connect
             and shared by all sessions.
         allow_insecure: Whether `ws://` may lead to another machine.
+        limits: How much each line may take, and how long: `LineLimits(ping_interval_s=5, pong_timeout_s=5)` finds out sooner
+            that a line is dead.
 
     Raises:
         ConfigError: a setting cannot work; it names the field (the caller's fault).
@@ -62,6 +65,7 @@ class OpenAIGateway:
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         allow_insecure: bool = False,
+        limits: LineLimits = DEFAULT_LIMITS,
     ) -> None:
         self._line = LineRecipe(
             _endpoint() if base_url is None else base_url,
@@ -72,6 +76,7 @@ class OpenAIGateway:
             proxy=proxy,
             ssl_context=ssl_context,
             allow_insecure=allow_insecure,
+            limits=limits,
         )
         self._key = Credential("api_key", api_key, _KEY_VARIABLE)
 

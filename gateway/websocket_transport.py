@@ -13,6 +13,7 @@ from .errors import ConfigError, ConnectCancelled, ConnectError, LineClosed, Sen
 from .frame_parser import ProtocolViolation
 from .frame_socket import FrameSocket, upgrade
 from .line_health import Keepalive, Stall, Verdict
+from .line_limits import DEFAULT_LIMITS, LineLimits
 from .proxy import proxy_for
 from .url import parse_endpoint
 
@@ -26,14 +27,12 @@ _RESERVED = frozenset({"connection", "content-length", "cookie", "host", "transf
 class WebSocketTransport:
     """See `Transport`, whose contract this class keeps; made by `connect_websocket`."""
 
-    def __init__(
-        self, frames: FrameSocket, *, send_buffer_bytes: int, keepalive: Keepalive, stall: Stall
-    ) -> None:
+    def __init__(self, frames: FrameSocket, limits: LineLimits) -> None:
         self._frames = frames
         self._fd = frames.fileno()
-        self._send_buffer_bytes = send_buffer_bytes
-        self._keepalive = keepalive
-        self._stall = stall
+        self._send_buffer_bytes = limits.send_buffer_bytes
+        self._keepalive = Keepalive(limits.ping_interval_s, limits.pong_timeout_s)
+        self._stall = Stall(limits.stall_timeout_s)
         self._ended: LineClosed | None = None
         self._fate = (
             threading.Lock()
@@ -184,12 +183,7 @@ def connect_websocket(
     timeout_s: float,
     ssl_context: ssl.SSLContext | None = None,
     proxy: str | None = None,
-    max_frame_bytes: int = 16 << 20,
-    max_message_bytes: int = 32 << 20,
-    send_buffer_bytes: int = 1 << 20,
-    ping_interval_s: float = 20.0,
-    pong_timeout_s: float = 20.0,
-    stall_timeout_s: float = 10.0,
+    limits: LineLimits = DEFAULT_LIMITS,
 ) -> WebSocketTransport:
     """Open a line, blocking for at most `timeout_s` seconds in all: name, TCP, proxy, TLS and upgrade.
 
@@ -200,12 +194,7 @@ def connect_websocket(
         ssl_context: How to verify the server; by default a new context with the system's certificates (22 ms and 832 KB
             each: share one).
         proxy: URL of an HTTP proxy, "" for none; by default the environment's, which is ignored for loopback hosts.
-        max_frame_bytes: Limit of one received frame.
-        max_message_bytes: Limit of one received message of several frames.
-        send_buffer_bytes: Bound above which audio is refused.
-        ping_interval_s: Seconds between two pings.
-        pong_timeout_s: Seconds of silence after a ping that end the line.
-        stall_timeout_s: Seconds in which the socket takes nothing that end the line.
+        limits: How much the line may take, and how long.
 
     Raises:
         ConfigError: the URL, a header or the proxy is none (the caller's fault).
@@ -223,25 +212,13 @@ def connect_websocket(
     way = proxy_for(endpoint, proxy)
     try:
         sock = dial(endpoint, deadline=deadline, ssl_context=ssl_context, proxy=way)
-        frames = upgrade(
-            sock,
-            url,
-            headers=headers,
-            deadline=deadline,
-            max_frame_bytes=max_frame_bytes,
-            max_message_bytes=max_message_bytes,
-        )
+        frames = upgrade(sock, url, headers=headers, deadline=deadline, limits=limits)
         _let_go(frames, deadline)
     except ConnectError as error:
         if deadline.cancellation.cancelled and not isinstance(error, ConnectCancelled):
             raise ConnectCancelled from error  # a socket that is shut down fails in any way
         raise
-    return WebSocketTransport(
-        frames,
-        send_buffer_bytes=send_buffer_bytes,
-        keepalive=Keepalive(ping_interval_s, pong_timeout_s),
-        stall=Stall(stall_timeout_s),
-    )
+    return WebSocketTransport(frames, limits)
 
 
 def _let_go(frames: FrameSocket, deadline: Deadline) -> None:

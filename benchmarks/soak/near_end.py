@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 
 from trunkline import OpenAIGateway
-from trunkline.gateway.transport import Transport
-from trunkline.gateway.websocket_transport import connect_websocket
+from trunkline.gateway import LineLimits, Transport
 
 PING_S = 3.0
 begun_by_thread: dict[int, float] = {}
@@ -47,21 +46,14 @@ class SoakGateway(OpenAIGateway):
     """OpenAI's, with pings every three seconds, so that a half-open line is found out within a soak."""
 
     def __init__(self, url: str, attempted: Callable[[], object]) -> None:
-        super().__init__("sk-soak", base_url=url)
-        self._url = url
+        limits = LineLimits(ping_interval_s=PING_S, pong_timeout_s=PING_S)
+        super().__init__("sk-soak", base_url=url, limits=limits)
         self._attempted = attempted
 
     def connect(self, model: str, *, timeout_s: float) -> Transport:
         begun_at = time.monotonic()
         self._attempted()
-        line = connect_websocket(
-            f"{self._url}?model={model}",
-            headers={"Authorization": "Bearer sk-soak"},
-            timeout_s=timeout_s,
-            ping_interval_s=PING_S,
-            pong_timeout_s=PING_S,
-        )
-        return TimedLine(line, begun_at)
+        return TimedLine(super().connect(model, timeout_s=timeout_s), begun_at)
 
 
 class Stopwatch:

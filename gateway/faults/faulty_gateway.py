@@ -8,6 +8,7 @@ from ..cancellation import Cancellation, current_cancellation
 from ..client_events import ClientEvent, SessionUpdate
 from ..config import Config
 from ..errors import ConnectCancelled, ConnectTimeout, HandshakeRefused, Unreachable
+from ..line_limits import DEFAULT_LIMITS, LineLimits
 from ..provider import Gateway
 from ..server_events import ServerEvent
 from ..transport import Transport
@@ -26,16 +27,23 @@ class FaultyGateway:
         gateway: Reaches the provider.
         plan: What is to go wrong, with the connecting and with the lines.
         clock: Monotonic seconds.
+        limits: Of a line that a fault keeps silent or slow: tighter ones find a `HalfOpen` one out sooner.
 
     Raises:
         ImpossibleFault: the plan has a fault that cannot act in a transport (the caller's fault).
     """
 
     def __init__(
-        self, gateway: Gateway, plan: FaultPlan, *, clock: Callable[[], float] = time.monotonic
+        self,
+        gateway: Gateway,
+        plan: FaultPlan,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        limits: LineLimits = DEFAULT_LIMITS,
     ) -> None:
         check_plan(plan, "transport")
         self.plan = plan
+        self._limits = limits
         self._gateway = gateway
         self._clock = clock
 
@@ -46,7 +54,7 @@ class FaultyGateway:
             _fail(fault, plan, timeout_s)
         transport = self._gateway.connect(model, timeout_s=timeout_s)
         plan.opened(self._clock())
-        return FaultyTransport(transport, plan, clock=self._clock)
+        return FaultyTransport(transport, plan, clock=self._clock, limits=self._limits)
 
     def encode(self, event: ClientEvent) -> bytes:
         """Return the text frame that says this."""

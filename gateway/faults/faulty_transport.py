@@ -14,6 +14,7 @@ from typing import TypeAlias
 from ..deadline import Deadline
 from ..errors import LineClosed, SendBufferFull
 from ..line_health import Keepalive, Stall, Verdict
+from ..line_limits import DEFAULT_LIMITS, LineLimits
 from ..transport import Transport
 from . import event_faults, values
 from .doorbell import Doorbell
@@ -39,10 +40,7 @@ class FaultyTransport:
         transport: The line; from now on it belongs to this one.
         plan: What is to go wrong, or what a `FaultPlan` has for this connection.
         clock: Monotonic seconds; the one whose time `service` is given.
-        ping_interval_s: As of the real transport; counts in a half-open or stalled line.
-        pong_timeout_s: Likewise.
-        stall_timeout_s: Likewise.
-        send_buffer_bytes: Bound above which audio is refused while a fault holds back what is sent.
+        limits: Those of the real transport; they count while a fault keeps the line silent, or holds back what is sent.
 
     Raises:
         ImpossibleFault: the plan has a fault that cannot act here (the caller's fault).
@@ -54,18 +52,14 @@ class FaultyTransport:
         plan: FaultPlan | ConnectionPlan,
         *,
         clock: Callable[[], float] = time.monotonic,
-        ping_interval_s: float = 20.0,
-        pong_timeout_s: float = 20.0,
-        stall_timeout_s: float = 10.0,
-        send_buffer_bytes: int = 1 << 20,
+        limits: LineLimits = DEFAULT_LIMITS,
     ) -> None:
         self._plan = plan if isinstance(plan, ConnectionPlan) else _open(plan, clock())
         self._inner = transport
         self._clock = clock
-        self._health = (ping_interval_s, pong_timeout_s)
-        self._keepalive = Keepalive(*self._health)
-        self._stall = Stall(stall_timeout_s)
-        self._send_buffer_bytes = send_buffer_bytes
+        self._limits = limits
+        self._keepalive = self._new_keepalive(clock())
+        self._stall = Stall(limits.stall_timeout_s)
         self._received = Rewriter(self._plan.random, "received")
         self._sent = Rewriter(self._plan.random, "sent")
         self._ready: deque[_Item] = deque()
@@ -111,8 +105,8 @@ class FaultyTransport:
     def send_audio(self, data: bytes) -> None:
         """Send one message behind all others, or refuse it whole."""
         self._require_line()
-        if self._held and self._held.size + len(data) > self._send_buffer_bytes:
-            raise SendBufferFull(self._send_buffer_bytes)
+        if self._held and self._held.size + len(data) > self._limits.send_buffer_bytes:
+            raise SendBufferFull(self._limits.send_buffer_bytes)
         self._say(data, urgent=False)
 
     def flush(self) -> None:
@@ -280,8 +274,12 @@ class FaultyTransport:
         now = self._clock()
         seconds = fault.seconds if isinstance(fault, values.Stall) else inf
         self._frozen_until = max(self._frozen_until, now + seconds)
-        self._keepalive = Keepalive(*self._health)
-        self._keepalive.look(now, 0)  # its time begins now, not when the owner looks next
+        self._keepalive = self._new_keepalive(now)
+
+    def _new_keepalive(self, now: float) -> Keepalive:
+        keepalive = Keepalive(self._limits.ping_interval_s, self._limits.pong_timeout_s)
+        keepalive.look(now, 0)  # its time begins now, not when the owner looks next
+        return keepalive
 
     def _proceed(self, now: float) -> None:
         """Do what has become due: the end of a stall, a fault of a silent line, and what may be written by now."""

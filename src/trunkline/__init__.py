@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         ServerError,
         Unreachable,
     )
+    from .gateway.line_limits import LineLimits
     from .gateway.open_files import OpenFileLimit
     from .gateway.openai import OpenAIGateway
     from .gateway.response_options import ResponseOptions
@@ -107,6 +108,7 @@ __all__ = [
     "InvalidCommand",
     "Item",
     "LineDown",
+    "LineLimits",
     "MissingExtra",
     "OpenAIGateway",
     "OpenFileLimit",
@@ -246,6 +248,7 @@ if not TYPE_CHECKING:  # type checkers see the names above and no others
             "ServerError",
             "Unreachable",
         ),
+        "gateway.line_limits": ("LineLimits",),
         "gateway.open_files": ("OpenFileLimit",),
         "gateway.openai": ("OpenAIGateway",),
         "gateway.response_options": ("ResponseOptions",),

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.gateway.errors import LineClosed
+from trunkline.gateway.line_limits import LineLimits
 from trunkline.gateway.websocket_transport import connect_websocket
 
 LIMIT_S = 10.0
@@ -263,7 +264,7 @@ def tls_contexts():
 
 @pytest.fixture
 def open_line(tls_contexts):
-    """`open_line(**options)` returns (transport, peer): both ends of one upgraded connection, in the test's own thread."""
+    """`open_line(**limits)` returns (transport, peer): both ends of one upgraded connection, in the test's own thread."""
     cleanup = []
 
     def upgrade_peer(listener, tls, follow, result):
@@ -273,7 +274,7 @@ def open_line(tls_contexts):
         result.append(Peer(sock, read_request(sock)))
         sock.sendall(switching_protocols(result[0].head) + follow)
 
-    def start(*, tls=False, follow=b"", receive_buffer=None, **options):
+    def start(*, tls=False, follow=b"", receive_buffer=None, headers=None, ssl_context=None, **limits):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             if receive_buffer:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -281,10 +282,13 @@ def open_line(tls_contexts):
             thread = threading.Thread(target=upgrade_peer, args=(listener, tls, follow, result), daemon=True)
             thread.start()
             url = f"{'wss' if tls else 'ws'}://localhost:{listener.getsockname()[1]}/v1/realtime?model=m"
-            if tls:
-                options.setdefault("ssl_context", tls_contexts[1])
-            options.setdefault("headers", {})
-            transport = connect_websocket(url, timeout_s=LIMIT_S, **options)
+            transport = connect_websocket(
+                url,
+                headers=headers or {},
+                timeout_s=LIMIT_S,
+                ssl_context=ssl_context or (tls_contexts[1] if tls else None),
+                limits=LineLimits(**limits),
+            )
             cleanup.append(lambda: transport.close(timeout_s=0.0))
             thread.join(LIMIT_S)
             cleanup.append(result[0].close)

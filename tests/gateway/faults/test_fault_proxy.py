@@ -57,6 +57,7 @@ from trunkline.gateway.faults import (
     Stall,
     WrongType,
 )
+from trunkline.gateway.line_limits import LineLimits
 from trunkline.gateway.websocket_transport import connect_websocket
 
 LIMIT_S = 10.0
@@ -363,7 +364,7 @@ def test_nothing_follows_the_end(server, through, wire):
 
 def test_a_half_open_line_ends_by_missed_pongs_and_nothing_else(server, through, dial):
     proxy = through(server(A, B), HalfOpen().at_frame(2))
-    line = dial(proxy, ping_interval_s=0.5, pong_timeout_s=0.5)
+    line = dial(proxy, limits=LineLimits(ping_interval_s=0.5, pong_timeout_s=0.5))
     messages, closed = serve_to_the_end(line)
     assert (messages, closed.close_code, closed.reason) == ([HELLO], 1011, "the server answered no ping")
 
@@ -371,7 +372,7 @@ def test_a_half_open_line_ends_by_missed_pongs_and_nothing_else(server, through,
 def test_a_server_that_never_reads_stalls_the_socket(server, through, dial):
     origin = server()
     proxy = through(origin, SlowReader(0).at_frame(1))
-    line = dial(proxy, stall_timeout_s=0.3)
+    line = dial(proxy, limits=LineLimits(stall_timeout_s=0.3))
     for _ in range(40):
         line.send(b"x" * 250_000)
     assert line.wants_write

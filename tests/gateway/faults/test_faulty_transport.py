@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from trunkline.gateway import OpenAIGateway
+from trunkline.gateway import LineLimits, OpenAIGateway
 from trunkline.gateway.cancellation import Cancellation, cancellable_by
 from trunkline.gateway.errors import (
     ConnectCancelled,
@@ -420,7 +420,9 @@ def test_a_server_that_reads_slowly_gets_it_at_its_pace_without_waking_the_owner
 
 def test_a_server_that_never_reads_makes_audio_refused_but_control_never(faulty):
     clock = Clock()
-    transport, _, _ = faulty(SlowReader(0).at_frame(1), clock=clock, send_buffer_bytes=1000)
+    transport, _, _ = faulty(
+        SlowReader(0).at_frame(1), clock=clock, limits=LineLimits(send_buffer_bytes=1000)
+    )
     transport.send_audio(b"x" * 900)
     with pytest.raises(SendBufferFull):
         transport.send_audio(b"x" * 101)
@@ -446,7 +448,7 @@ def test_more_than_the_inner_buffer_holds_goes_out_after_a_stall_without_spinnin
     transport, peer, _ = faulty(
         Stall(0.05).at_frame(1, "sent"),
         line={"receive_buffer": 65536, "send_buffer_bytes": 600_000},
-        send_buffer_bytes=1 << 30,
+        limits=LineLimits(send_buffer_bytes=1 << 30),
     )
     frames = [b"%02d" % n + b"x" * 500_000 for n in range(16)]
     for frame in frames:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trunkline import OpenAIGateway, tool
-from trunkline.gateway.websocket_transport import connect_websocket
+from trunkline.gateway import LineLimits
 from trunkline.testing import (
     Close,
     CutFrame,
@@ -53,18 +53,9 @@ SPOKEN_TURN = (
 )
 
 
-class Impatient(OpenAIGateway):
-    """A gateway that takes silence for the end after a fraction of a second."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__("test", base_url=url)
-        self._url = url
-
-    def connect(self, model: str, *, timeout_s: float) -> Any:
-        url = f"{self._url}?model={model}"
-        return connect_websocket(
-            url, headers={}, timeout_s=timeout_s, ping_interval_s=0.2, pong_timeout_s=0.3
-        )
+def impatient(url: str) -> OpenAIGateway:
+    """Return a gateway that takes silence for the end after a fraction of a second."""
+    return OpenAIGateway("test", base_url=url, limits=LineLimits(ping_interval_s=0.2, pong_timeout_s=0.3))
 
 
 def points(types: tuple[str, ...], most: int) -> list[Any]:
@@ -293,7 +284,7 @@ class TestStatement08Causes:
         assert stage.plan.fired
 
     def test_missed_pongs_are_retried(self, rig: Any, answers: Any) -> None:
-        stage = rig("text", HalfOpen().on("response.created"), gateway=Impatient)
+        stage = rig("text", HalfOpen().on("response.created"), gateway=impatient)
         stage.say("one")
         answers(stage).until("heard one")
         lost = stage.events.of("error")[0]
