@@ -165,13 +165,13 @@ def test_whatever_a_mob_does_every_future_resolves_and_every_story_has_one_end(
         assert kinds[0] == "session_opened", kinds
         assert kinds[-1] == "session_closed", kinds
         assert kinds.count("session_opened") == kinds.count("session_closed") == 1, kinds
+    line.simulator.stop()
+    before.comes_back()  # a callback may hear of the end in a thread of its own
     for kinds in mob.called:
         assert kinds.count("session_opened") <= 1, kinds
         assert kinds.count("session_closed") <= 1, kinds
         assert "session_closed" not in kinds[:-1], kinds
         assert not kinds or kinds[-1] == "session_closed", kinds
-    line.simulator.stop()
-    before.comes_back()
 
 
 def settled(futures: list[Any]) -> list[Any]:
