@@ -33,9 +33,9 @@ from .commands import AwaitOpen, Connect, Resume
 from .directory import Directory, SessionEntry
 from .errors import InvalidCommand, UnknownSession
 from .events import SessionClosed
-from .proxies import SessionProxy
 from .recipe import SessionRecipe, new_id
 from .session import SessionActor
+from .session_proxy import SessionProxy
 from .tool_box import runnable_tools
 from .tool_runner import ToolRunner
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -17,11 +18,14 @@ from ..supervision import MailboxFull, teller
 from .backlog import BacklogLimits, Loss, loss_of, overflow_error
 from .commands import RealtimeClose, RealtimeEvent, RealtimeFrame
 from .event_stream import EventStream
-from .events import AssistantAudioDelta, Event, SessionClosed
+from .events import AssistantAudioDelta, Error, Event, SessionClosed
 from .inbox_backlog import InboxBacklog
 from .raw_frame import EventOrFrame, RawFrame
 
-__all__ = ["ActorSink", "CallbackSink", "Sink", "StreamSink"]
+__all__ = ["ActorSink", "CallbackSink", "Sink", "StreamSink", "Unheard"]
+
+MAX_UNHEARD = 100
+"""How many errors are kept of a session that nobody listens to."""
 
 _log = logging.getLogger("trunkline.actors")
 
@@ -152,6 +156,20 @@ class CallbackSink(Sink):
     def end(self, closed: SessionClosed) -> None:
         """Call it a last time."""
         self._call(closed)
+
+
+class Unheard(Sink):
+    """Stands in until somebody listens, and keeps the newest errors for whoever is the first."""
+
+    __slots__ = ("errors",)
+
+    def __init__(self) -> None:
+        super().__init__(self, self._keep, _ignore)
+        self.errors: deque[Error] = deque(maxlen=MAX_UNHEARD)
+
+    def _keep(self, event: Event) -> None:
+        if isinstance(event, Error):
+            self.errors.append(event)
 
 
 def _ignore(_: object) -> None:

@@ -12,16 +12,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pykka
 
 from .commands import Subscriber
 from .event_stream import EventStream
-from .events import Event, SessionClosed, SessionOpened
+from .events import Error, Event, SessionClosed, SessionOpened
 from .raw_frame import RawFrame
-from .sinks import ActorSink, CallbackSink, Sink, StreamSink
+from .sinks import ActorSink, CallbackSink, Sink, StreamSink, Unheard
 
 _log = logging.getLogger("trunkline.actors")
 
@@ -32,7 +32,8 @@ class Subscribers:
     def __init__(self, session_id: str) -> None:
         self._session_id = session_id
         self._lock = threading.Lock()  # never held while a subscriber is called
-        self._sinks: tuple[Sink, ...] = ()
+        self._unheard: Unheard | None = Unheard()
+        self._sinks: tuple[Sink, ...] = (self._unheard,)
         self._raw: tuple[Sink, ...] = ()  # those of them who want the frames too
         self._opened: SessionOpened | None = None
         self._closed: SessionClosed | None = None
@@ -114,7 +115,10 @@ class Subscribers:
     def _take_early(self) -> EventStream[Any] | None:
         with self._lock:
             early, self._early = self._early, None
-            return early
+            gave_up = self._closed is None and all(sink.subscriber is not early for sink in self._sinks)
+            return (
+                None if gave_up else early
+            )  # nobody came for too long: what it holds is no beginning any more
 
     def remove(self, subscriber: object) -> None:
         """Deliver no more; nothing happens if it is no subscriber."""
@@ -165,16 +169,28 @@ class Subscribers:
         with self._lock:
             opened = self._opened
             if opened is None and self._closed is None:
+                self._take_unheard()
                 self._put(sink)
                 return
         if opened is not None:
             self._guard(sink, sink.deliver, opened)
         with self._lock:
             closed = self._closed
+            unheard = self._take_unheard()
             if closed is None:
                 self._put(sink)
+        for error in unheard:
+            self._guard(sink, sink.deliver, error)
         if closed is not None:
             self._guard(sink, sink.end, closed)
+
+    def _take_unheard(self) -> Collection[Error]:
+        """Somebody listens from now on. Returns what nobody has heard."""
+        unheard, self._unheard = self._unheard, None
+        if unheard is None:
+            return ()
+        self._sinks = tuple(sink for sink in self._sinks if sink is not unheard)
+        return unheard.errors
 
     def _put(self, sink: Sink) -> None:
         if all(sink.subscriber != other.subscriber for other in self._sinks):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard, cast
 
 import msgspec
@@ -49,18 +49,20 @@ class ToolProcesses:
         self._lock = threading.Lock()
         self._idle: dict[ToolOrigin, ToolProcess] = {}
         self._all: set[ToolProcess] = set()
+        self._importable: set[ToolOrigin] = set()
         self._closed = False
 
     def prepare(self, tools: Iterable[Tool]) -> None:
-        """Start a process for each isolated tool and wait until they are ready.
+        """Start a process for each isolated tool that none has imported yet, and wait until they are ready.
 
         Raises:
             ToolDefinitionError: a process cannot import its tool. The programmer's fault.
         """
         origins = dict.fromkeys(origin_of(tool) for tool in tools if is_isolated(tool))
+        new = [origin for origin in origins if origin not in self._importable]
         processes: list[ToolProcess] = []
         try:
-            for origin in origins:
+            for origin in new:
                 processes.append(self._start(origin))
             for process in processes:
                 _get_ready(process)
@@ -68,9 +70,19 @@ class ToolProcesses:
             for process in processes:
                 self._discard(process)
             raise
+        self._importable.update(new)
         for process in processes:
             if not self._keep(process):
                 self._discard(process)
+
+    def check(self, candidates: object) -> None:
+        """See whether the isolated tools among these can be imported, if there are any; what else they are is others' to check.
+
+        Raises:
+            ToolDefinitionError: a process cannot import its tool. The programmer's fault.
+        """
+        if isinstance(candidates, Sequence) and not self._closed:
+            self.prepare(tool for tool in cast("Sequence[Tool]", candidates) if is_isolated(tool))
 
     def run(self, tool: FunctionTool[..., Any], raw_arguments: str, ctx: ToolContext) -> ToolOutcome:
         """Run one call in a process, and wait for it. The process is killed when the token is set.

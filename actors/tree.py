@@ -31,9 +31,9 @@ from ..supervision import (
     is_clean,
 )
 from .broker import BrokerActor, BrokerRecipe
+from .broker_proxy import BrokerProxy
 from .directory import Directory
 from .events import SessionClosed
-from .proxies import BrokerProxy
 from .session_log import SessionLogs
 from .tool_box import runnable_tools
 from .tool_runner import ParallelToolRunner, ToolRunner

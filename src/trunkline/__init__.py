@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .actors.broker_proxy import BrokerProxy
     from .actors.commands import RealtimeClose, RealtimeEvent, RealtimeFrame
     from .actors.errors import (
         CommandTimeout,
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
         UserTranscriptDelta,
     )
     from .actors.history import HistoryItem
-    from .actors.proxies import BrokerProxy, SessionProxy
     from .actors.raw_frame import RawFrame
+    from .actors.session_proxy import SessionProxy
     from .actors.sqlite_session_log import SqliteSessionLog
     from .actors.tool import Tool, tool
     from .actors.tool_approval import ToolApproval
@@ -164,6 +165,7 @@ logging.getLogger("trunkline").addHandler(logging.NullHandler())
 if not TYPE_CHECKING:  # type checkers see the names above and no others
     _ROOMS = ("actors", "gateway", "supervision")
     _NAMES_BY_HOME = {  # the imports above, once more: tests/house/test_front_door.py compares them
+        "actors.broker_proxy": ("BrokerProxy",),
         "actors.commands": (
             "RealtimeClose",
             "RealtimeEvent",
@@ -211,11 +213,8 @@ if not TYPE_CHECKING:  # type checkers see the names above and no others
             "UserTranscriptDelta",
         ),
         "actors.history": ("HistoryItem",),
-        "actors.proxies": (
-            "BrokerProxy",
-            "SessionProxy",
-        ),
         "actors.raw_frame": ("RawFrame",),
+        "actors.session_proxy": ("SessionProxy",),
         "actors.sqlite_session_log": ("SqliteSessionLog",),
         "actors.tool": (
             "Tool",

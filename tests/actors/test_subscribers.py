@@ -11,7 +11,7 @@ import pykka
 import pytest
 
 from trunkline.actors.commands import RealtimeClose, RealtimeEvent, RealtimeFrame
-from trunkline.actors.events import AssistantTextDelta, SessionClosed, SessionOpened, SessionUpdated
+from trunkline.actors.events import AssistantTextDelta, Error, SessionClosed, SessionOpened, SessionUpdated
 from trunkline.actors.raw_frame import RawFrame
 from trunkline.actors.subscribers import Subscribers
 from trunkline.supervision import ActorDown
@@ -22,6 +22,7 @@ DELTA = AssistantTextDelta("r", "hi")
 OTHER = SessionUpdated("x")
 CLIENT = SessionClosed("client")
 ERROR = SessionClosed("error", "boom")
+WARNING = Error("invalid_value", "unheard")
 FRAME = RawFrame("received", "x", b"{}")
 PATIENCE_S = 10.0
 
@@ -431,3 +432,56 @@ def test_the_first_subscriber_of_a_resumed_session_may_want_frames(table: Any) -
     stream = table.stream(raw=True)
     publish.raw(FRAME)
     assert drain(stream) == [OPENED, FRAME], "frames from now on, events from the beginning"
+
+
+def test_errors_that_nobody_heard_are_kept_for_the_first(table: Any) -> None:
+    publish = table.publisher()
+    publish.open(OPENED)
+    publish(DELTA)
+    publish(WARNING)
+    first, second = table.stream(), table.stream()
+    publish(DELTA)
+    assert drain(first) == [OPENED, WARNING, DELTA]
+    assert drain(second) == [OPENED, DELTA]
+
+
+def test_a_function_or_an_actor_that_comes_first_hears_them_too(table: Any, listener: Any) -> None:
+    publish = table.publisher()
+    publish.open(OPENED)
+    publish(WARNING)
+    called: list[Any] = []
+    table.add(called.append)
+    table.add(listener)
+    assert called == [OPENED, WARNING]
+    assert listener.ask("what") == [RealtimeEvent("s", OPENED), "what"]
+
+
+def test_no_more_than_a_hundred_errors_are_kept(table: Any) -> None:
+    publish = table.publisher()
+    publish.open(OPENED)
+    for number in range(1000):
+        publish(Error(f"error_{number}", "unheard"))
+    kept = drain(table.stream())
+    assert [error.code for error in kept[1:]] == [f"error_{number}" for number in range(900, 1000)]
+
+
+def test_whoever_comes_after_the_end_hears_them_before_it(table: Any) -> None:
+    publish = table.publisher()
+    publish.open(OPENED)
+    publish(WARNING)
+    table.close(CLIENT)
+    assert list(table.stream()) == [OPENED, WARNING, CLIENT]
+    assert list(table.stream()) == [OPENED, CLIENT]
+
+
+def test_a_resumed_session_that_nobody_listened_to_for_long_gives_its_first_a_stream_that_lives(
+    table: Any,
+) -> None:
+    publish = table.publisher()
+    table.keep_for_the_first()
+    publish.open(OPENED)
+    for _ in range(20_000):
+        publish(OTHER)
+    stream = table.stream()
+    publish(DELTA)
+    assert drain(stream) == [OPENED, DELTA]

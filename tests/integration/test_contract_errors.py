@@ -99,6 +99,16 @@ class TestStatement12TypedCorrelatedErrors:
         second.get(timeout=10)
         assert stage.session.get_instructions().get(timeout=10) == "two"
 
+    def test_an_error_that_came_before_anybody_listened_reaches_the_first_who_does(self, puppeteer):
+        stage, puppet = puppeteer()
+        session = stage.broker.connect().get(timeout=10)
+        puppet.refuse("event_x", "invalid_value", param="session.speed")
+        session.update_instructions("one").get(timeout=10)  # its answer comes behind the error
+        first, second = session.events(), session.events()
+        session.close().get(timeout=10)
+        assert [event.kind for event in first] == ["session_opened", "error", "session_closed"]
+        assert [event.kind for event in second] == ["session_opened", "session_closed"]
+
     def test_a_refused_item_is_an_error_that_names_it(self, puppeteer):
         stage, puppet = puppeteer()
         item_id = stage.say("a")

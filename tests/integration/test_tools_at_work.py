@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import importlib
 import json
 import os
 import signal
@@ -53,6 +54,16 @@ class Slow:
 
     def wait(self) -> None:
         assert self.at_work.wait(PATIENCE_S)
+
+
+FINE = '''
+from trunkline import tool
+
+@tool(isolation="process")
+def fine() -> str:
+    """Be fine."""
+    return "fine"
+'''
 
 
 @tool
@@ -405,6 +416,31 @@ class TestIsolation:
         while not is_gone(pid) and time.monotonic() < deadline:
             pause.wait(0.005)
         assert is_gone(pid)
+
+    @pytest.mark.parametrize("how", ["connect", "update", "create_response"])
+    def test_a_tool_that_its_process_cannot_import_is_refused_where_it_is_given(
+        self, simulate, tmp_path, monkeypatch, how
+    ):
+        path = tmp_path / f"only_here_{how}.py"
+        path.write_text(FINE)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        fine = importlib.import_module(path.stem).fine
+        path.write_text("import no_such_module")
+        stage, _ = simulate()
+        give = {
+            "connect": stage.broker.connect,
+            "update": stage.session.update,
+            "create_response": stage.session.create_response,
+        }[how]
+        before = len(stage.sent())
+        with pytest.raises(ToolDefinitionError, match=rf"{path.stem}.fine .*no_such_module"):
+            give(tools=[fine])
+        stage.quiet()
+        assert len(stage.sent()) == before, "the provider has not heard of it"
+        path.write_text(FINE)
+        given = give(tools=[fine]).get(timeout=PATIENCE_S)
+        if how == "connect":
+            given.close().get(timeout=PATIENCE_S)
 
     def test_a_process_outlives_a_crash_of_the_session(self, simulate, killable, started, wait_restarted):
         stage, _ = simulate(

@@ -1,7 +1,7 @@
-"""What a program holds: the proxies of a broker and of a session. Owns no thread; any thread may use them.
+"""What a program holds of a session: its proxy. Owns no thread; any thread may use it.
 
-They are pykka proxies on StableRefs: the same one goes on working across restarts. Each method that goes by message
-returns a future (``.get()`` or ``await``); ``events()``, ``close()`` and ``stop()`` work in the caller's thread.
+It is a pykka proxy on a StableRef: the same one goes on working across restarts. Each method that goes by message
+returns a future (``.get()`` or ``await``); ``events()`` and ``close()`` work in the caller's thread.
 """
 
 from __future__ import annotations
@@ -9,17 +9,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Literal, Self, cast, overload
 
-import pykka
-from pykka import messages
-
 from ..gateway.audio_input import Audio
 from ..gateway.images import Image
 from ..gateway.items import Detail
-from ..gateway.open_files import OpenFileLimit
 from ..gateway.wire_types import Item
-from ..supervision import Future, StableProxy, StableRef, TerminateChild, tree
+from ..supervision import Future, StableProxy, StableRef, TerminateChild
 from . import commands as cmd
-from .directory import Directory, SessionEntry
+from .directory import SessionEntry
 from .event_stream import EventStream
 from .events import SessionClosed
 from .history import HistoryItem
@@ -27,8 +23,6 @@ from .own_future import OwnFuture
 from .raw_frame import EventOrFrame
 from .tool_box import runnable_tools
 from .usage import SessionUsage
-
-TREE_TIMEOUT_S = 5.0
 
 
 class SessionProxy(StableProxy[Any]):
@@ -57,6 +51,8 @@ class SessionProxy(StableProxy[Any]):
     def events(self, *, raw: Literal[True]) -> EventStream[EventOrFrame]: ...
     def events(self, *, raw: bool = False) -> EventStream[Any]:
         """Return a new stream of this session's events, ``session_opened`` first. Iterate it, or ``async for``.
+
+        Whoever listens first hears of the errors there were before as well; of a resumed session, of everything.
 
         ``raw``: the messages of the wire as well, in both directions and from now on, each as a ``RawFrame``.
         """
@@ -232,6 +228,7 @@ class SessionProxy(StableProxy[Any]):
         """
         command = cmd.CreateResponse.of(options)
         runnable_tools(options.get("tools"))
+        self._entry.processes.check(options.get("tools"))
         return self._ask(command)
 
     def interrupt(self) -> Future[None]:
@@ -280,6 +277,7 @@ class SessionProxy(StableProxy[Any]):
         """
         command = cmd.Update(overrides)
         runnable_tools(overrides.get("tools"))
+        self._entry.processes.check(overrides.get("tools"))
         return self._ask(command)
 
     def update_instructions(self, instructions: str) -> Future[None]:
@@ -324,72 +322,6 @@ class SessionProxy(StableProxy[Any]):
     def unsubscribe(self, subscriber: cmd.Subscriber) -> Future[None]:
         """Deliver no more; no error if it is no subscriber."""
         return self._ask(cmd.Unsubscribe(subscriber))
-
-
-class BrokerProxy(StableProxy[Any]):
-    """A broker and the supervision tree it lives in. ``with`` stops the tree."""
-
-    def __init__(
-        self,
-        broker: StableRef[Any],
-        root: pykka.ActorRef[Any],
-        directory: Directory,
-        open_files: OpenFileLimit | None = None,
-    ) -> None:
-        super().__init__(actor_ref=broker)
-        self._open_files = open_files
-        self._root = root
-        self._directory = directory
-
-    def connect(self, **overrides: Any) -> Future[SessionProxy]:
-        """Open a session; ``overrides`` replace fields of the broker's Config for it.
-
-        The future brings the proxy when the provider has confirmed the session, or fails and leaves nothing behind:
-
-        Raises:
-            ConfigError: an override cannot work. The caller's fault.
-            ConnectError: (HandshakeRefused, ConnectTimeout, Unreachable, TlsFailed) the provider was not reached or said no.
-            ServerError: the provider refused the configuration.
-        """
-        return self._ask(cmd.Connect(overrides))
-
-    def resume(self, session_id: str, **overrides: Any) -> Future[SessionProxy]:
-        """Go on with a session of a process that died, from the broker's durable log: see `SqliteSessionLog`.
-
-        The conversation is told again to the provider; who was left unanswered is answered; a tool whose output was recorded
-        does not run again. The session has this broker's Config, with `overrides`, and the instructions it had last.
-        The future is as that of `connect`; besides:
-
-        Raises:
-            UnknownSession: the log knows no session of this `session_id`. The caller's fault, as is
-            InvalidCommand: the session is open in this broker.
-        """
-        return self._ask(cmd.Resume(session_id, overrides))
-
-    def stop(self) -> Future[None]:
-        """End all sessions and the whole tree, in order. Idempotent; the future is done when nothing is left."""
-        in_callback = any(entry.subscribers.called_here() for entry in self._directory.entries())
-        done: Future[None] = OwnFuture() if in_callback else Future()
-        stopped = self._root.ask(messages._ActorStop(), block=False)
-        cast("Future[Any]", stopped).add_done_callback(lambda _: done.set(None))
-        return done
-
-    @property
-    def open_files(self) -> OpenFileLimit | None:
-        """How many files this process may have open, since the broker raised that: a session takes two. None: no such limit."""
-        return self._open_files
-
-    def tree(self) -> Any:
-        """Return the supervision tree as it is now; ``str()`` of it is for people."""
-        return tree(self._root, TREE_TIMEOUT_S)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop().get()
 
 
 def _done() -> Future[None]:
