@@ -392,7 +392,7 @@ def test_stopping_is_bounded_with_clients_that_do_not_read_or_answer(connected):
     simulator = Simulator(endless).start()
     flooded, mute = connected(simulator).text_session(), connected(simulator).text_session()
     flooded.send("response.create")
-    simulator.wire.wait_received("response.output_text.delta", count=2000)
+    simulator.wire.wait_received("response.output_text.delta", 2000, 6 * DEADLINE_S)
     mute.send("response.create")
     simulator.mute()
     simulator.stop()
@@ -416,8 +416,8 @@ def test_a_client_that_does_not_read_is_not_buffered_for_without_bound(simulate,
     # The websockets client reads in a thread of its own, up to a queue; beyond that it is a client that does not read.
     thread = threading.Thread(target=flood)
     thread.start()
-    simulator.wire.wait_sent("nonsense", count=500)
-    assert simulator.wire.wait_received("error", count=100)
+    simulator.wire.wait_sent("nonsense", 500, 3 * DEADLINE_S)
+    assert simulator.wire.wait_received("error", 100, 3 * DEADLINE_S)
     other = connected(simulator).text_session()
     assert other.ask("What's the capital of Italy?") == "The capital of Italy is Rome."
     assert not done.is_set(), "the simulator read everything although nobody takes its answers"

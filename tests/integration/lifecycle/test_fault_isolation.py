@@ -378,9 +378,11 @@ def test_a_broker_crash_touches_no_session(trunk: Any, read: Any) -> None:
     readers = [read(session.events()) for session in sessions]
     before = line.actors()
     crash(line.broker.actor_ref, BUG)
-    with pytest.raises(ActorDown):  # it stood behind the crash in the same mailbox
-        line.broker.connect().get(timeout=10)
-    another = line.connect()
+    # In the mailbox that ends with the crash, or, where this thread is slow, in the next one:
+    behind = line.broker.connect()
+    failed = behind.exception(timeout=10)
+    assert failed is None or isinstance(failed, ActorDown)
+    another = line.connect() if failed else behind.get()
     after = line.actors()
     assert [name for name in before if before[name] != after[name]] == ["BrokerActor broker"]
     assert len(after) == len(before) + 1
