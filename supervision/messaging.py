@@ -114,13 +114,19 @@ def stop(ref: pykka.ActorRef[Any], reason: ExitReason = NORMAL, timeout_s: float
     Raises:
         CallingSelf: from the actor's own thread.
         CallTimeout: it is not down within `timeout_s`; it still stops when its turn comes.
+        ActorDown: it ended for another reason: it crashed before its turn, or in `terminate`, or was killed.
 
     Source: gen_server:stop/3.
     """
+    incarnation = ref._incarnation if isinstance(ref, StableRef) else ref
     try:
         call(ref, StopFor.because(reason), timeout_s)
     except pykka.ActorDeadError:
         return False
+    mailbox = None if incarnation is None else incarnation.actor_inbox
+    ended_for = mailbox.reason if isinstance(mailbox, Mailbox) else None
+    if ended_for is not None and ended_for is not reason and ended_for != reason:
+        raise ActorDown(ended_for)
     return True
 
 

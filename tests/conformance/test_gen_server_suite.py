@@ -162,6 +162,31 @@ def test_stop_with_reason_and_timeout(lab, reason):
     assert diary == [("terminate", reason)]
 
 
+@pytest.mark.parametrize("how", ["crash", "kill", "terminate"])
+def test_stop_with_reason_and_timeout__another_reason_is_the_callers_to_know(lab, busy, server, how):
+    if how == "crash":
+        server.tell(lambda _: 1 / 0)
+    caught = []
+
+    def stop_it():
+        try:
+            stop(server, SHUTDOWN, PATIENCE_S)
+        except ActorDown as error:
+            caught.append(error.reason)
+
+    thread = threading.Thread(target=stop_it)
+    thread.start()
+    lab.eventually(lambda: server.actor_inbox.qsize() == 1 + (how == "crash"), "the stop is queued")
+    if how == "kill":
+        kill(server)
+    elif how == "terminate":
+        server._actor_weakref().terminate = lambda _: 1 / 0
+    busy.set()
+    thread.join(PATIENCE_S)
+    assert caught == [lab.reason(server)]
+    assert lab.reason(server) is not SHUTDOWN
+
+
 def test_stop_with_reason_and_timeout__a_timeout_leaves_the_stop_queued(lab, server, busy):
     with pytest.raises(CallTimeout):
         stop(server, SHUTDOWN, timeout_s=0.0)

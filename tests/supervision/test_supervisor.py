@@ -599,7 +599,7 @@ def test_a_manual_clock_is_handed_down_the_tree(run_tree, worker_class):
     assert call(stable(stable(supervisor, "inner"), "leaf"), "now") == 77.0
 
 
-def test_two_hundred_restarts_leave_nothing_behind(run_tree, worker_class, crash, caplog):
+def test_two_hundred_restarts_leave_nothing_behind(run_tree, worker_class, crash, eventually, caplog):
     caplog.set_level(logging.CRITICAL + 1)  # pytest keeps records, they tracebacks, and those the actors
     clock = ManualClock()
     supervisor = run_tree(Supervisor, [ChildSpec("a", worker_class)], clock=clock)
@@ -609,7 +609,7 @@ def test_two_hundred_restarts_leave_nothing_behind(run_tree, worker_class, crash
         crash(a)
         call(a, "sync", PATIENCE_S)
         clock.advance(6.0)
-    assert threading.active_count() <= threads + 1
+    eventually(lambda: threading.active_count() <= threads, "the victims' threads end")
     assert len(pykka.ActorRegistry.get_all()) == 2
     assert len(supervisor.actor_inbox._watchers) == watchers
     gc.collect()
