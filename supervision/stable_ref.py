@@ -196,20 +196,24 @@ class StableRef(pykka.ActorRef[A]):
         with self._lock:
             self._incarnations += 1
             self.actor_urn = ref.actor_urn
-            while self._held:
-                if not mailbox.offer(self._held[0]):
-                    return  # dead already: go on holding
-                self._held.popleft()
+            # Before anything is handed over: who is answered is to find the child running.
             self._state = _State.RUNNING
             self._mailbox = mailbox
             self._incarnation = ref
             self._actor_weakref = ref._actor_weakref
             self.actor_stopped.clear()
+            while self._held:
+                if not mailbox.offer(self._held[0]):
+                    self._forget_incarnation()  # dead already: go on holding
+                    return
+                self._held.popleft()
 
     def _inherit(self, envelopes: list[Envelope[Any]]) -> None:
         """Take over what a dying incarnation had queued: it is older than anything held."""
         with self._lock:
-            if self._state is not _State.ENDED:
+            # An incarnation that was abandoned while it was ending may come late.
+            is_succeeded = self._mailbox is not None and self._mailbox.reason is None
+            if self._state is not _State.ENDED and not is_succeeded:
                 self._forget_incarnation()
                 self._held.extendleft(reversed(envelopes))
                 return

@@ -57,6 +57,22 @@ def test_it_holds_in_order_while_restarting_and_hands_over_before_newer_messages
     assert held.state == "running"
 
 
+def test_who_is_answered_by_an_incarnation_finds_it_running(held, start_worker):
+    class Watchful(Mailbox):
+        def offer(self, envelope):
+            states.append((held.state, held._incarnation))
+            return super().offer(envelope)
+
+    class Ready(GenServer):
+        _create_actor_inbox = staticmethod(Watchful)
+
+    states = []
+    held.tell("held")
+    ref = start_worker(actor_class=Ready)
+    held._bind(ref)
+    assert states == [("running", ref)]
+
+
 def test_it_holds_a_thousand_messages_and_refuses_the_next(held):
     for number in range(HOLD_LIMIT):
         held.tell(number)
@@ -147,6 +163,15 @@ def test_what_was_held_already_is_newer_than_what_is_inherited(held, start_worke
     held._bind(start_worker(diary))
     call(held, "sync")
     assert diary == ["start", "older", "old", "newer"]
+
+
+def test_what_an_incarnation_leaves_when_its_successor_runs_already_is_refused(held, start_worker):
+    held._bind(start_worker())  # an earlier one was abandoned just as it was ending
+    late = Future()
+    held._inherit([Envelope("late", reply_to=late)])
+    assert isinstance(late.exception(timeout=PATIENCE_S), ActorDown)
+    assert held.state == "running"
+    assert call(held, "hello", PATIENCE_S) == "hello"
 
 
 def test_what_a_child_that_is_gone_had_queued_is_refused(held):
