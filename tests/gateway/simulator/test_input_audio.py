@@ -163,6 +163,16 @@ def test_clearing_drops_the_turn():
     assert told(audio.append(b64(quiet(2000)))) == []
 
 
+def test_what_was_cleared_is_never_committed():
+    audio = audio_of(settings_of(None))
+    audio.append(b64(loud(400)))
+    audio.clear()
+    with pytest.raises(ClientError, match="commit_empty"):
+        audio.commit()
+    audio.append(b64(quiet(100)))
+    assert told(audio.commit()) == ["committed 100"]
+
+
 def test_detection_that_is_switched_off_ends_the_turn_and_keeps_the_audio():
     audio = audio_of()
     audio.append(b64(loud(400)))

@@ -104,6 +104,26 @@ def test_the_voice_of_a_response_is_locked_with_the_sessions(simulate, connected
     client.respond(audio={"output": {"voice": "marin"}})
 
 
+@pytest.mark.parametrize(
+    "begin", [lambda client: client.say("hi"), lambda client: client.respond(conversation="none")]
+)
+def test_a_session_in_use_stays_of_its_kind(simulate, connected, begin):
+    client = connected(simulate(answering(Say("x")))).text_session()
+    begin(client)
+    error = client.refused("session.update", session={"type": "transcription"})
+    assert (error["code"], error["param"]) == ("invalid_value", "session.type")
+
+
+def test_a_session_that_is_answering_for_the_first_time_stays_of_its_kind(simulate, connected):
+    gate = Gate()
+    client = connected(simulate(answering(Hold(gate), Say("x")))).text_session()
+    client.send("response.create", response={"conversation": "none"})
+    client.expect("response.created")
+    assert client.refused("session.update", session={"type": "transcription"})["param"] == "session.type"
+    gate.open()
+    client.until("rate_limits.updated")
+
+
 def test_a_session_that_only_transcribes_answers_nothing(simulate, connected):
     client = connected(simulate())
     client.expect("session.created")

@@ -362,6 +362,32 @@ def test_whisper_tells_all_at_once_and_costs_by_the_second(talk):
     assert completed["usage"] == {"type": "duration", "seconds": 0.9}
 
 
+@pytest.mark.parametrize("include", [None, [], ["item.input_audio_transcription.logprobs"]])
+def test_probabilities_are_told_to_who_includes_them(talk, include):
+    client = talk(session={"include": include}, transcription={"model": "gpt-4o-transcribe"})
+    speak(client, "Hello there")
+    events = [event for event in client.until("response.created") if event["type"].startswith(SPOKEN)]
+    assert [event["content_index"] for event in events] == [0, 0, 0]
+    if not include:
+        assert all("logprobs" not in event for event in events)
+        return
+    told = [[(one["token"], bytes(one["bytes"])) for one in event["logprobs"]] for event in events]
+    assert told == [[("Hello", b"Hello")], [(" there", b" there")], [("Hello there", b"Hello there")]]
+
+
+@pytest.mark.parametrize(
+    ("model", "n_segments"), [("gpt-4o-transcribe-diarize", 1), ("gpt-4o-transcribe", 0)]
+)
+def test_a_model_that_tells_speakers_apart_says_who_spoke_when(talk, model, n_segments):
+    client = talk(transcription={"model": model})
+    speak(client, "Hello there")
+    segments = [e for e in client.until(f"{SPOKEN}.completed") if e["type"] == f"{SPOKEN}.segment"]
+    assert len(segments) == n_segments
+    for segment in segments:
+        assert (segment["text"], segment["speaker"], segment["content_index"]) == ("Hello there", "A", 0)
+        assert (segment["start"], segment["end"]) == (0, 0.9)
+
+
 def test_a_transcript_may_come_after_the_answer(talk):
     gate = Gate()
     client = talk(
