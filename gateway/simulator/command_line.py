@@ -20,26 +20,18 @@ from typing import Any, cast
 
 from .arguments import check_brain, is_loopback
 from .brains import Brain
+from .command_options import KEY_VARIABLE, parser
 from .local_certificate import LocalCertificate
 from .server import Simulator
 
-KEY_VARIABLE = "TRUNKLINE_SIMULATOR_API_KEY"
 _BRAINS = {"rule": f"{__package__}:RuleBrain", "echo": f"{__package__}:EchoBrain"}
 _MOST_FILES = 65_536
-_PROGRAM = "python -m trunkline.simulator"
-_EPILOG = f"""\
-example:
-  {_PROGRAM} --port 8765 --record wire.jsonl
-  then, elsewhere:  OpenAI(api_key="any", websocket_base_url="ws://127.0.0.1:8765/v1")
-               or:  trunkline.OpenAIGateway("any", base_url="ws://127.0.0.1:8765/v1/realtime")
-
-The first line on standard output is the URL, so that a script can read it. SIGTERM ends it with status 0, SIGINT (Ctrl-C)
-with 130; what cannot be started ends with 2 and a line that says why.
-"""
+_STATUSES = {signal.SIGTERM: 0, signal.SIGINT: 130, signal.SIGHUP: 129}
+"""The signals that end it, and the exit status of each."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit status: 0 after SIGTERM, 130 after SIGINT.
+    """Run the program and return its exit status: 0 after SIGTERM, 130 after SIGINT, 129 after SIGHUP.
 
     Args:
         arguments: Those of the command line; None takes the process's.
@@ -48,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: 2 when it cannot be started as asked, 0 after `--help`.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    program = parser()
+    options = program.parse_args(arguments)
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     with ExitStack() as stack:
         stack.enter_context(_caught(signals))
@@ -57,85 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             simulator, ca_file = _simulator(options, stack)
             _allow_many_files()
             simulator.start()
+            _say(_greeting(simulator.url, options.api_key is not None, ca_file))
         except (OSError, ValueError, TypeError, ImportError) as error:
-            parser.exit(2, f"{parser.prog}: error: {_reason(error, options)}\n")
-        sys.stdout.write(_greeting(simulator.url, options.api_key is not None, ca_file))
-        sys.stdout.flush()
+            program.exit(2, f"{program.prog}: error: {_reason(error, options)}\n")
         received = signals.get()
         try:
             simulator.stop()
         except TimeoutError as error:
-            parser.exit(1, f"{parser.prog}: error: {error}\n")
-    return 130 if received == signal.SIGINT else 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=_PROGRAM,
-        description="A server that speaks OpenAI's Realtime protocol on this machine: point any client at it, no key needed.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--port", type=_port, required=True, help="TCP port; 0 takes a free one")
-    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add(
-        "--allow-remote",
-        action="store_true",
-        help="serve other machines too, as --host says; needs an API key",
-    )
-    add(
-        "--api-key",
-        default=os.environ.get(KEY_VARIABLE) or None,
-        help=f"the only key accepted (default: ${KEY_VARIABLE}, which ps does not show; if unset, any key and none)",
-    )
-    add(
-        "--brain",
-        default="rule",
-        metavar="rule|echo|MODULE:NAME",
-        help="what answers: rules (default), the caller's own words, or your Brain: an object, or a class or function "
-        "that makes one",
-    )
-    add("--record", metavar="FILE.jsonl", help="write both directions to this file, a line per frame")
-    add(
-        "--max-age-s",
-        type=_seconds,
-        default=3600.0,
-        metavar="S",
-        help="age at which a session expires (3600)",
-    )
-    add("--ping-interval-s", type=_seconds, default=20.0, metavar="S", help="time between two pings (20)")
-    add(
-        "--delta-interval-s",
-        type=_interval,
-        default=0.0,
-        metavar="S",
-        help="time between two deltas of an answer (0: as fast as possible)",
-    )
-    add(
-        "--audio-pace",
-        type=_interval,
-        default=0.0,
-        metavar="FACTOR",
-        help="seconds that a second of speech takes to be sent: 1 is real time (0: as fast as possible)",
-    )
-    tls = parser.add_argument_group("TLS")
-    tls.add_argument("--tls", action="store_true", help="serve wss://, with a certificate made on the fly")
-    tls.add_argument(
-        "--ca-file",
-        metavar="FILE.pem",
-        help="where to put the authority to trust (default: a temporary file, gone at the end)",
-    )
-    tls.add_argument(
-        "--cert", metavar="FILE.pem", help="serve wss:// with this certificate chain instead; needs --key"
-    )
-    tls.add_argument("--key", metavar="FILE.pem", help="its private key")
-    return parser
+            program.exit(1, f"{program.prog}: error: {error}\n")
+    return _STATUSES[signal.Signals(received)]
 
 
 def _simulator(options: argparse.Namespace, stack: ExitStack) -> tuple[Simulator, Path | None]:
-    if options.api_key == "":
-        raise ValueError("--api-key is empty: give a key, or leave it out to accept any")
+    for option in ("host", "api_key", "record", "ca_file", "cert", "key"):
+        if getattr(options, option) == "":
+            raise ValueError(f"--{option.replace('_', '-')} is empty: give one, or leave it out")
     if not is_loopback(options.host) and not (options.allow_remote and options.api_key):
         raise ValueError(
             f"--host {options.host} is not loopback: serving others needs --allow-remote, and --api-key or ${KEY_VARIABLE}"
@@ -161,6 +89,10 @@ def _simulator(options: argparse.Namespace, stack: ExitStack) -> tuple[Simulator
 def _tls(options: argparse.Namespace, stack: ExitStack) -> tuple[ssl.SSLContext | None, Path | None]:
     if bool(options.cert) != bool(options.key):
         raise ValueError("--cert and --key go together")
+    if options.ca_file and (options.cert or not options.tls):
+        raise ValueError(
+            "--ca-file needs --tls, and no --cert: it is where the authority goes that is made on the fly"
+        )
     if options.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
@@ -169,8 +101,6 @@ def _tls(options: argparse.Namespace, stack: ExitStack) -> tuple[ssl.SSLContext 
             raise ValueError(f"cannot load --cert {options.cert} and --key {options.key}: {error}") from error
         return context, None
     if not options.tls:
-        if options.ca_file:
-            raise ValueError("--ca-file needs --tls")
         return None, None
     certificate = LocalCertificate.make(*dict.fromkeys((options.host, "localhost", "127.0.0.1", "::1")))
     if options.ca_file:
@@ -211,9 +141,23 @@ def _greeting(url: str, needs_key: bool, ca_file: Path | None) -> str:
     return "\n".join([*lines, ""])
 
 
+def _say(greeting: str) -> None:
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - it is where standard output is closed
+        return
+    try:
+        sys.stdout.write(greeting)
+        sys.stdout.flush()
+    except OSError as error:
+        # What could not be written would be tried again, and complained about, at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ValueError(f"cannot say on standard output where it listens: {error.strerror}") from error
+
+
 def _reason(error: BaseException, options: argparse.Namespace) -> str:
-    if not isinstance(error, OSError) or error.filename is not None:
+    if not isinstance(error, OSError):
         return str(error)
+    if error.filename is not None:
+        return f"cannot write {error.filename}: {error.strerror}"
     # asyncio wraps the system's words for a port that is taken in a sentence of its own
     says = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
     return f"cannot listen on {options.host} port {options.port}: {says or error}"
@@ -221,12 +165,18 @@ def _reason(error: BaseException, options: argparse.Namespace) -> str:
 
 @contextmanager
 def _caught(signals: queue.SimpleQueue[int]) -> Generator[None]:
-    """Put SIGINT and SIGTERM into a queue: unlike a lock's, its `put` may run in a handler that interrupts `get`."""
+    """Put signals into a queue: unlike a lock's, its `put` may run in a handler that interrupts `get`."""
 
     def note(number: int, _: FrameType | None) -> None:
         signals.put(number)
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Under nohup SIGHUP is ignored, and so it stays.
+    wanted = [
+        number
+        for number in _STATUSES
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    ]
+    previous = {number: signal.signal(number, note) for number in wanted}
     try:
         yield
     finally:
@@ -240,25 +190,3 @@ def _allow_many_files() -> None:
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: it is a number from 0 to 65535")
-    return int(text)
-
-
-def _interval(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
-    return seconds
-
-
-def _seconds(text: str) -> float:
-    if _interval(text) == 0:
-        raise argparse.ArgumentTypeError("it must be more than 0")
-    return float(text)

@@ -67,7 +67,9 @@ def failed(process):
     return err.splitlines()[-1]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_it_cleanly_with_a_session_open(serving, client_of, number, status):
     process, url = serving()
     client = client_of(url).text_session()
@@ -101,11 +103,18 @@ def test_a_port_that_is_taken_is_one_line(start):
         (("--port", "70000"), "from 0 to 65535"),
         (("--port", "web"), "from 0 to 65535"),
         (("--port", "0", "--max-age-s", "0"), "more than 0"),
-        (("--port", "0", "--max-age-s", "soon"), "no number of 0 or more"),
-        (("--port", "0", "--delta-interval-s", "-1"), "no number of 0 or more"),
+        (("--port", "0", "--max-age-s", "soon"), "no number from 0"),
+        (("--port", "0", "--delta-interval-s", "-1"), "no number from 0"),
+        (("--port", "0", "--audio-pace", "1e10"), "no number from 0 to 1e9"),
+        (("--port", "\u0663"), "from 0 to 65535"),
+        (("--port", "0", "--rec", "wire.jsonl"), "--rec"),
         (("--port", "0", "--host", "0.0.0.0"), "--allow-remote"),
         (("--port", "0", "--host", "0.0.0.0", "--allow-remote"), "--api-key"),
         (("--port", "0", "--api-key", ""), "--api-key is empty"),
+        (("--port", "0", "--host", ""), "--host is empty"),
+        (("--port", "0", "--record", ""), "--record is empty"),
+        (("--port", "0", "--record", "."), "cannot write .: Is a directory"),
+        (("--port", "0", "--cert", "a.pem", "--key", "b.pem", "--ca-file", "ca.pem"), "no --cert"),
         (("--port", "0", "--brain", "clever"), "MODULE:NAME"),
         (("--port", "0", "--brain", "nowhere.at_all:Brain"), "--brain nowhere.at_all:Brain: "),
         (("--port", "0", "--brain", "json:loads"), "--brain json:loads: "),
@@ -126,6 +135,44 @@ def test_what_cannot_be_started_says_why_in_a_line(arguments, says, capsys, monk
     assert caught.value.code == 2
     assert says in capsys.readouterr().err.splitlines()[-1]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def full_disk():
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def reader_that_is_gone():
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.mark.parametrize("output", [full_disk, reader_that_is_gone])
+def test_where_nobody_can_read_where_it_listens_it_says_so(output):
+    out = output()
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "trunkline.simulator", "--port", "0"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": HERE},
+            timeout=LIMIT_S,
+            check=False,
+        )
+    finally:
+        os.close(out)
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
+    assert "cannot say on standard output where it listens" in line
+
+
+def test_the_authority_is_gone_when_the_terminal_is_closed(serving, tmp_path):
+    process, _ = serving("--tls", TMPDIR=str(tmp_path))
+    assert len(list(tmp_path.glob("trunkline-simulator-*"))) == 1
+    process.send_signal(signal.SIGHUP)
+    assert ended(process)[0::2] == (129, "")
+    assert list(tmp_path.glob("trunkline-simulator-*")) == []
 
 
 def test_help_has_an_example(start):
