@@ -111,6 +111,7 @@ class CommandDesk:
         return {
             wire.ConversationItemDeleted: self._items.deleted,
             wire.ConversationItemRetrieved: self._items.retrieved,
+            wire.InputAudioBufferSpeechStarted: self._audio.speech_started,
             wire.InputAudioBufferCommitted: self._audio.committed,
         }
 
@@ -122,12 +123,11 @@ class CommandDesk:
     def line_up(self) -> Effects:
         """There is a line, and the conversation is on it: ask what waits for the provider."""
         self._up, self._held = True, 0
-        return [*self._updates.line_up(), *self._items.line_up()]
+        return self._items.line_up()
 
     def line_down(self) -> None:
         """The line is lost."""
         self._up = False
-        self._updates.line_down()
         self._items.line_down()
 
     def refused(self, detail: ErrorDetail) -> Effects | None:
@@ -169,12 +169,11 @@ class CommandDesk:
 
     # -- audio
 
-    def _send_audio(self, command: cmd.SendAudio, token: int | None, _now: float) -> Effects:
-        return self._audio.append(command.data, command.epoch, token)
+    def _send_audio(self, command: cmd.SendAudio, token: int | None, now: float) -> Effects:
+        return self._audio.append(command.data, command.epoch, token, now)
 
     def _commit_audio(self, _command: cmd.CommitAudio, token: int | None, _now: float) -> Effects:
-        under_vad = self._updates.config.vad is not None
-        return self._audio.commit(token, self._conversation.ask, under_vad=under_vad)
+        return self._audio.commit(token, self._conversation.ask)
 
     def _clear_audio(self, _command: cmd.ClearAudio, token: int | None, _now: float) -> Effects:
         return self._audio.clear(token)

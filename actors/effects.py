@@ -25,10 +25,14 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SendAppend:
-    """Send input audio behind everything else, all or none, and answer ``token``; refused when the outgoing buffer is full."""
+    """Send input audio behind everything else, all or none, and answer ``token``; refused when the outgoing buffer is full.
+
+    ``carried``: it was taken before, for the line that this one follows, and is not refused.
+    """
 
     pieces: tuple[InputAudioBufferAppend, ...]
     token: int | None = None
+    carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The user's audio on its way to the provider: appended, committed, cleared. Pure.
 
-Audio is never replayed: what is spoken into a dead line is gone, and what was appended to a lost line is not appended again.
+Audio is never replayed: what is spoken into a dead line is gone, and what was appended to a lost line is not appended again. But
+a session that has to leave its line while somebody speaks takes along what was said so far (decision 0014).
 
-Source: the session contract, statement 14; DESIGN section 5 ("Audio is never replayed"); ``input_audio_buffer.*``.
+Source: the session contract, statements 9 and 14; DESIGN section 5 ("Audio is never replayed"); ``input_audio_buffer.*``.
 """
 
 from __future__ import annotations
@@ -10,27 +11,48 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..gateway import server_events as wire
-from ..gateway.audio import MAX_APPEND_BYTES
+from ..gateway.audio import MAX_APPEND_BYTES, MIN_COMMIT_MS, duration_ms
 from ..gateway.client_events import InputAudioBufferAppend, InputAudioBufferClear, InputAudioBufferCommit
-from .effects import NOTHING, AudioEpoch, Effect, Effects, Reject, Resolve, Send, SendAppend
+from .effects import (
+    NOTHING,
+    AudioEpoch,
+    Effect,
+    Effects,
+    Reject,
+    Resolve,
+    Send,
+    SendAppend,
+    StartTimer,
+)
 from .errors import InvalidCommand, LineDown
 from .events import Error
+from .pending_audio import ANNOUNCED_WITHIN_S, PendingAudio
 
-MIN_COMMIT_MS = 100
-"""The provider takes no less. Source: protocol reference A.8, commit."""
+SOUND_TIMER = "sound"
 
 
 class InputBuffer:
     """What lies in the provider's input buffer.
 
     Args:
-        bytes_per_ms: of the session's input format.
+        audio_format: the session's input format.
         new_id: makes a unique id from a prefix.
+        under_vad: whether the provider commits by itself, what it takes for speech.
+        move_is_near: whether the session may soon go on over another line.
     """
 
-    def __init__(self, bytes_per_ms: int, new_id: Callable[[str], str]) -> None:
-        self._bytes_per_ms = bytes_per_ms
+    def __init__(
+        self,
+        audio_format: str,
+        new_id: Callable[[str], str],
+        under_vad: Callable[[], bool],
+        move_is_near: Callable[[], bool],
+    ) -> None:
+        self._format = audio_format
         self._new_id = new_id
+        self._under_vad = under_vad
+        self._move_is_near = move_is_near
+        self._pending = PendingAudio(audio_format)
         self._buffered_bytes = 0
         self._dropped = 0
         self._epoch: str | None = None
@@ -41,26 +63,54 @@ class InputBuffer:
         self._epoch = self._new_id("epoch")
         return [AudioEpoch(self._epoch)]
 
-    @property
-    def uncommitted(self) -> bool:
-        """Whether something was appended of which no message was made yet."""
-        return self._buffered_bytes > 0
+    def is_idle(self, now: float) -> bool:
+        """Whether nobody is in the middle of saying something, as far as the audio tells."""
+        if self._under_vad():  # silence lies there all the time
+            return not self._pending.may_be_speech(now)
+        return self._buffered_bytes == 0
+
+    # -- the line
 
     def line_up(self) -> None:
         """The session is configured on a new line; its buffer is empty."""
-        self._up, self._buffered_bytes = True, 0
+        self._up = True
+        self._empty()
 
     def line_down(self) -> Effects:
         """The line is lost, and what was in its buffer."""
-        self._up, self._buffered_bytes = False, 0
+        self._up = False
+        self._empty()
         return self.begin()
 
-    def committed(self, _event: wire.InputAudioBufferCommitted, _now: float) -> Effects:
-        """The provider made a message of what was there."""
+    def line_moves(self, now: float) -> Effects:
+        """The session goes on over another line: what somebody is about to say goes there too, as far as it is kept."""
+        data, missing = self._pending.take(now, under_vad=self._under_vad())
+        self._buffered_bytes = len(data)
+        effects: list[Effect] = (
+            [lagging("the session had to move to another line", missing)] if missing else []
+        )
+        return [*effects, SendAppend(self._pieces(data), carried=True)] if data else effects
+
+    def _empty(self) -> None:
         self._buffered_bytes = 0
+        self._pending.forget()
+
+    # -- what the provider makes of it
+
+    def speech_started(self, _event: wire.InputAudioBufferSpeechStarted, _now: float) -> Effects:
+        """Somebody speaks."""
+        self._pending.speech_started()
         return NOTHING
 
-    def append(self, data: bytes, epoch: str | None, token: int | None) -> Effects:
+    def committed(self, _event: wire.InputAudioBufferCommitted, _now: float) -> Effects:
+        """The provider made a message of what was there. One of ours was taken off when it was sent."""
+        if self._under_vad():
+            self._empty()
+        return NOTHING
+
+    # -- commands
+
+    def append(self, data: bytes, epoch: str | None, token: int | None, now: float) -> Effects:
         """Send audio, in pieces that each fit into an event."""
         if not self._up or epoch not in (None, self._epoch):
             if token is not None:
@@ -74,36 +124,42 @@ class InputBuffer:
         if not data:
             return [*effects, *_resolve(token)]
         self._buffered_bytes += len(data)
-        pieces = tuple(
+        under_vad, near = self._under_vad(), self._move_is_near()
+        if self._pending.add(data, now, keep=near, under_vad=under_vad):
+            effects.append(StartTimer(SOUND_TIMER, ANNOUNCED_WITHIN_S))
+        return [*effects, SendAppend(self._pieces(data), token)]
+
+    def _pieces(self, data: bytes) -> tuple[InputAudioBufferAppend, ...]:
+        return tuple(
             InputAudioBufferAppend(audio=data[at : at + MAX_APPEND_BYTES], event_id=self._new_id("event"))
             for at in range(0, len(data), MAX_APPEND_BYTES)
         )
-        return [*effects, SendAppend(pieces, token)]
 
     def refused(self, n_bytes: int) -> None:
         """The line took this much less than it was given."""
         self._buffered_bytes = max(0, self._buffered_bytes - n_bytes)
+        self._pending.refused()
 
-    def commit(self, token: int | None, ask: Callable[[], Effects], *, under_vad: bool) -> Effects:
+    def commit(self, token: int | None, ask: Callable[[], Effects]) -> Effects:
         """Make a message of what was appended, and ask for a reply to it.
 
-        ``under_vad``: the provider commits by itself, so that there may be nothing left, and nobody's fault.
+        Under turn detection the provider commits by itself, so that there may be nothing left, and nobody's fault.
         """
         if not self._up:
             return _refuse(token, LineDown("commit_audio"))
-        if self._buffered_bytes < MIN_COMMIT_MS * self._bytes_per_ms:
-            if under_vad:
+        have_ms = duration_ms(self._buffered_bytes, self._format)
+        if have_ms < MIN_COMMIT_MS:
+            if self._under_vad():
                 return _resolve(token)
-            have_ms = self._buffered_bytes // self._bytes_per_ms
-            short = f"commit_audio needs {MIN_COMMIT_MS} ms of audio, {have_ms} ms were sent since the last"
-            return _refuse(token, InvalidCommand(short))
-        self._buffered_bytes = 0
+            needed = f"commit_audio needs {MIN_COMMIT_MS:.0f} ms of audio"
+            return _refuse(token, InvalidCommand(f"{needed}, {int(have_ms)} ms were sent since the last"))
+        self._empty()
         commit = Send(InputAudioBufferCommit(event_id=self._new_id("event")))
         return [commit, *ask(), *_resolve(token)]
 
     def clear(self, token: int | None) -> Effects:
         """Forget what was appended and not committed."""
-        self._buffered_bytes = 0
+        self._empty()
         clear = [Send(InputAudioBufferClear(event_id=self._new_id("event")))] if self._up else []
         return [*clear, *_resolve(token)]
 

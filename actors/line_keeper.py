@@ -57,14 +57,15 @@ class Riders:
     Attributes:
         config: returns the effective configuration, which a new line is greeted with.
         up: the session is configured on the line of this number.
-        moves: it leaves its line for the one of this number. Returns what ends with the old line, and what follows on the new one.
+        moves: it leaves its line for the one of this number, at this time. Returns what ends with the old line, and what follows
+            on the new one.
         down: the line that was up is lost; it may come back.
         over: the session ends.
     """
 
     config: Callable[[], Config]
     up: Callable[[int], Effects]
-    moves: Callable[[int], tuple[Effects, Effects]]
+    moves: Callable[[int, float], tuple[Effects, Effects]]
     down: Callable[[], Effects]
     over: Callable[[], Effects]
 
@@ -185,7 +186,7 @@ class LineKeeper:
             return NOTHING
         self._lines.number = successor.attempt
         self._refusal = None
-        ended, begins = self._riders.moves(successor.attempt)
+        ended, begins = self._riders.moves(successor.attempt, now)
         serves = self._serves(successor.session, now, rolled_over=True)
         return [*ended, SwitchLine(), *serves, *begins, LeaveLine()]
 

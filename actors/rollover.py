@@ -59,7 +59,8 @@ class Rollover:
     Attributes:
         attempt: the number of the one that is being made, or has led to a line that waits.
         successor: that line, once it can take over.
-        overdue: it has to, idle or not.
+        near: it was time to make one, and the line still serves.
+        overdue: it has to go, idle or not.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Rollover:
         self.attempt: int | None = None
         self._created: SessionInfo | None = None
         self.successor: Successor | None = None
+        self.near = False
         self.overdue = False
 
     # -- the line that serves
@@ -114,13 +116,14 @@ class Rollover:
     def _reset(self) -> None:
         self._stage = Stage.NONE
         self.attempt = self._created = self.successor = None
-        self.overdue = False
+        self.near = self.overdue = False
         self._failures = 0
 
     # -- the successor
 
     def due(self) -> Effects:
         """It is time to open one."""
+        self.near = True
         if self._stage is not Stage.NONE:
             return NOTHING
         self._stage = Stage.CONNECTING

@@ -79,7 +79,12 @@ class SessionCore:
         )
         self._rollover = self._keeper.rollover  # it is asked on the hot path
         self._line_state = self._keeper.lines
-        self._audio = InputBuffer(48 if config.input_audio_format == "pcm16" else 8, new_id)
+        self._audio = InputBuffer(
+            config.input_audio_format,
+            new_id,
+            under_vad=lambda: self._updates.config.vad is not None,
+            move_is_near=lambda: self._rollover.near,
+        )
         self._desk = CommandDesk(conversation, self._updates, self._audio, toolbox, new_id)
         self._handlers: dict[type[Any], Callable[[Any, float], Effects]] = {
             **_merged(conversation.handlers(), self._desk.handlers()),
@@ -178,29 +183,33 @@ class SessionCore:
 
     def _line_up(self, number: int) -> Effects:
         self._audio.line_up()
-        return [*self._updates.line_up(), *self._conversation.line_up(number), *self._desk.line_up()]
+        return self._say_again(number)
 
-    def _line_moves(self, number: int) -> tuple[Effects, Effects]:
-        ended = self._conversation.line_down()
-        self._desk.line_down()
-        return ended, self._line_up(number)  # audio goes on: what is on its way is for the new line
+    def _line_moves(self, number: int, now: float) -> tuple[Effects, Effects]:
+        ended = self._line_over()
+        carried = self._audio.line_moves(now)  # it goes on: what is on its way is for the new line
+        return ended, [*self._say_again(number), *carried]
+
+    def _say_again(self, number: int) -> Effects:
+        return [*self._updates.line_up(), *self._conversation.line_up(number), *self._desk.line_up()]
 
     def _then_move(self, effects: Effects, now: float) -> Effects:
         """After anything that may have been the last thing to wait for: move to the line that follows, if there is one."""
         rollover = self._rollover
-        if rollover.successor is None or not (rollover.overdue or self._is_idle()):
+        if rollover.successor is None or not (rollover.overdue or self._is_idle(now)):
             return effects
         return [*effects, *self._keeper.move(now)]
 
-    def _is_idle(self) -> bool:
-        by_hand = self._updates.config.vad is None  # else silence lies there all the time
-        if by_hand and self._audio.uncommitted:
-            return False
-        return self._conversation.is_idle and not self._desk.waits
+    def _is_idle(self, now: float) -> bool:
+        return self._audio.is_idle(now) and self._conversation.is_idle and not self._desk.waits
 
     def _line_down(self) -> Effects:
+        return [*self._audio.line_down(), *self._line_over()]
+
+    def _line_over(self) -> Effects:
+        self._updates.line_down()
         self._desk.line_down()
-        return [*self._audio.line_down(), *self._conversation.line_down()]
+        return self._conversation.line_down()
 
     def _follow(self, config: Config) -> Effects:
         """The configuration is another one."""

@@ -74,6 +74,10 @@ class Uplink:
         """
         if line is None:
             return False, self._refuse(effect, LineDown("send_audio"))
+        if effect.carried:
+            for piece in effect.pieces:
+                self._follow(line, self._encode(piece))
+            return True, []
         if self._full is not None:
             return False, self._refuse(effect, self._full)
         first, *rest = effect.pieces

@@ -5,11 +5,13 @@ On the wire PCM is 16-bit little-endian mono at 24 kHz, G.711 is one byte per sa
 Source: RealtimeAudioFormats.
 """
 
+import math
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from . import g711
 from .errors import InvalidAudio
 
 SAMPLE_RATES: Final = {"pcm16": 24_000, "g711_ulaw": 8_000, "g711_alaw": 8_000}
@@ -20,6 +22,8 @@ MAX_APPEND_BYTES: Final = 11 * 1024 * 1024
 """What one ``input_audio_buffer.append`` may carry here: its base64 stays below the 15 MiB that the protocol allows."""
 MIN_COMMIT_MS: Final = 100.0
 """What ``input_audio_buffer.commit`` needs in the buffer."""
+SILENCE_DBFS: Final = -120.0
+"""The level of no sound at all: below what 16 bits can hold."""
 
 Pcm16 = npt.NDArray[np.int16]
 """``(n_samples,)`` int16, mono."""
@@ -27,6 +31,7 @@ Pcm16 = npt.NDArray[np.int16]
 _ALLOWED: Final = "a numpy array of int16, or of float32 or float64 from -1 to 1, mono (n_samples,) or stereo (n_samples, 2)"
 _MONO: Final = "a mono array (n_samples,) of int16, or of float32 or float64 from -1 to 1"
 _FULL_SCALE: Final = 32767.0
+_LEVEL_MS: Final = 20.0  # what sounds in so short a time is heard
 
 
 def pcm16_to_array(data: bytes) -> tuple[Pcm16, bytes]:
@@ -111,3 +116,20 @@ def duration_ms(n_bytes: int, audio_format: str = "pcm16") -> float:
 def n_bytes_of(duration_ms: float, audio_format: str = "pcm16") -> int:
     """Return how many bytes of an audio format last so many milliseconds, in whole samples."""
     return round(duration_ms / 1000.0 * SAMPLE_RATES[audio_format]) * BYTES_PER_SAMPLE[audio_format]
+
+
+def level_dbfs(data: bytes, audio_format: str = "pcm16") -> float:
+    """Return how loud the loudest 20 ms of some audio are, in dB below full scale: 0 is the most, silence is -120.
+
+    Args:
+        data: in an audio format of the wire.
+        audio_format: that format.
+    """
+    samples = pcm16_to_array(data)[0] if audio_format == "pcm16" else g711.decode(data, audio_format)
+    n_samples = n_bytes_of(_LEVEL_MS, audio_format) // BYTES_PER_SAMPLE[audio_format]
+    n_whole = len(samples) // n_samples
+    parts = samples[: n_whole * n_samples].reshape(n_whole, n_samples) if n_whole else samples.reshape(1, -1)
+    if not parts.size:
+        return SILENCE_DBFS
+    power = float(np.square(parts, dtype=np.float32).mean(axis=1).max())
+    return 10.0 * math.log10(power / _FULL_SCALE**2) if power else SILENCE_DBFS

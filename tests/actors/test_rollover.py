@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import json
 
+import numpy as np
 import pytest
 
-from trunkline.actors.commands import CommitAudio, Interrupt, SendAudio, SendText, Update
+from trunkline.actors.commands import ClearAudio, CommitAudio, Interrupt, SendAudio, SendText, Update
 from trunkline.actors.effects import (
     DropLine,
     Finish,
     LeaveLine,
     OpenLine,
     Send,
+    SendAppend,
     SendToNext,
     StartTimer,
     StopTimer,
@@ -24,6 +26,7 @@ from trunkline.gateway.codec import decode_server_event
 from trunkline.gateway.errors import HandshakeRefused, LineClosed, Unreachable
 
 PIECE = bytes(48 * 200)
+SOUND = (np.sin(np.arange(4800) / 5) * 8000).astype("<i2").tobytes()
 
 
 def open_with(drive, *, expires_at=1000.0, **config):
@@ -42,10 +45,10 @@ def heard(core, type, **fields):
 
 
 def successor(core):
-    """The successor is opened and greeted; returns the number of its attempt."""
-    core.clear()
+    """The successor is opened, unless it is already, and greeted; returns the number of its attempt."""
     core.timer("rollover")
     attempt = core.of(OpenLine)[-1].attempt
+    core.clear()
     taken, effects = core.core.connected(attempt, core.now)
     assert taken
     core.take(effects)
@@ -82,7 +85,7 @@ class TestTheMove:
         core.say(SendText("hi"))
         core.begin("r1")
         core.done("r1")
-        attempt = successor(core)
+        successor(core)
         greeting = core.of(SendToNext)
         assert [type(effect.event) for effect in greeting] == [SessionUpdate]
         kinds = [type(effect) for effect in core.effects]
@@ -93,7 +96,6 @@ class TestTheMove:
             ("session_updated", True),
         ]
         assert core.seen[0].server_session_id == "sess_2"
-        assert attempt == core.of(OpenLine)[-1].attempt
         assert delays(core)["rollover"] == 1900
 
     def test_it_waits_for_the_end_of_what_is_being_said(self, drive):
@@ -155,6 +157,125 @@ class TestTheMove:
         core.clear()
         core.say(SendAudio(PIECE))
         assert [type(effect).__name__ for effect in core.effects].count("SendAppend") == 1
+
+    def test_at_the_limit_what_is_not_committed_goes_to_the_new_line_too(self, drive):
+        core = open_with(drive)
+        core.timer("rollover")
+        core.say(SendText("hi"))
+        core.say(SendAudio(PIECE))
+        core.say(SendAudio(SOUND))
+        successor(core)
+        core.clear()
+        core.timer("rollover_limit")
+        kinds = [type(effect) for effect in core.effects]
+        assert kinds.index(SwitchLine) < kinds.index(Send) < kinds.index(SendAppend) < kinds.index(LeaveLine)
+        (append,) = core.of(SendAppend)
+        assert (append.carried, b"".join(piece.audio for piece in append.pieces)) == (True, PIECE + SOUND)
+        assert "error" not in core.kinds()
+        core.clear()
+        core.say(SendAudio(SOUND))
+        core.begin("r1")
+        core.done("r1")
+        core.say(CommitAudio())
+        assert core.types() == ["input_audio_buffer.commit", "response.create"]
+
+    def test_what_was_said_before_the_move_was_near_is_missing_and_reported(self, drive):
+        core = open_with(drive)
+        core.say(SendAudio(PIECE))
+        core.say(SendAudio(PIECE))
+        successor(core)
+        core.say(SendAudio(SOUND))
+        core.clear()
+        core.timer("rollover_limit")
+        assert [piece.audio for piece in core.of(SendAppend)[0].pieces] == [SOUND]
+        (error,) = (event for event in core.seen if event.kind == "error")
+        assert (error.code, error.dropped, error.recoverable) == ("uplink_lagging", 2, True)
+
+    @pytest.mark.parametrize("end", [CommitAudio(), ClearAudio()])
+    def test_what_is_committed_or_cleared_is_not_for_the_new_line(self, drive, end):
+        core = open_with(drive)
+        core.timer("rollover")
+        core.say(SendText("hi"))
+        core.say(SendAudio(SOUND))
+        core.say(end)
+        successor(core)
+        core.clear()
+        core.timer("rollover_limit")
+        assert len(core.of(SwitchLine)) == 1
+        assert core.of(SendAppend) == []
+
+    def test_a_line_that_is_lost_takes_the_audio_with_it(self, drive):
+        core = open_with(drive)
+        core.timer("rollover")
+        core.say(SendText("hi"))
+        core.say(SendAudio(SOUND))
+        successor(core)
+        core.clear()
+        core.take(core.core.line_lost(LineClosed(1006, "gone"), core.now))
+        assert len(core.of(SwitchLine)) == 1
+        assert core.of(SendAppend) == []
+        successor(core)
+        core.clear()
+        core.timer("rollover_limit")
+        assert core.of(SendAppend) == []
+
+    def test_speech_that_is_announced_goes_to_the_new_line_from_its_beginning(self, drive):
+        core = open_with(drive, turn_detection="server_vad")
+        core.timer("rollover")
+        for _ in range(20):
+            core.say(SendAudio(PIECE))
+        core.server("input_audio_buffer.speech_started", audio_start_ms=4000, item_id="u1")
+        core.say(SendAudio(SOUND))
+        successor(core)
+        core.clear()
+        core.timer("rollover_limit")
+        (append,) = core.of(SendAppend)
+        carried = b"".join(piece.audio for piece in append.pieces)
+        assert carried == PIECE * 3 + SOUND
+        assert "error" not in core.kinds()
+
+    def test_under_turn_detection_silence_stays_where_it_is(self, drive):
+        core = open_with(drive, turn_detection="server_vad")
+        core.timer("rollover")
+        core.say(SendText("hi"))
+        core.say(SendAudio(PIECE))
+        successor(core)
+        core.clear()
+        core.timer("rollover_limit")
+        assert len(core.of(SwitchLine)) == 1
+        assert core.of(SendAppend) == []
+
+    def test_it_waits_for_the_provider_to_say_whether_sound_that_begins_is_speech(self, drive):
+        core = open_with(drive, turn_detection="server_vad")
+        core.timer("rollover")
+        core.say(SendAudio(PIECE))
+        core.now += 0.2
+        core.say(SendAudio(SOUND))
+        assert delays(core)["sound"] == 1.0
+        successor(core)
+        assert not core.of(SwitchLine)
+        core.now += 0.5
+        core.say(SendAudio(PIECE))
+        assert not core.of(SwitchLine)
+        core.now += 0.5
+        core.timer("sound")
+        assert len(core.of(SwitchLine)) == 1
+        assert not [append for append in core.of(SendAppend) if append.carried]
+
+    def test_sound_that_turns_out_to_be_speech_is_said_to_the_end_first(self, drive):
+        core = open_with(drive, turn_detection="server_vad")
+        core.timer("rollover")
+        core.say(SendAudio(SOUND))
+        successor(core)
+        core.server("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u1")
+        core.now += 2.0
+        core.timer("sound")
+        assert not core.of(SwitchLine)
+        core.server("input_audio_buffer.speech_stopped", audio_end_ms=200, item_id="u1")
+        core.server("input_audio_buffer.committed", item_id="u1")
+        core.begin("r1")
+        core.done("r1")
+        assert len(core.of(SwitchLine)) == 1
 
     def test_at_the_limit_it_waits_no_longer_and_the_user_is_answered_anew(self, drive):
         core = open_with(drive)

@@ -818,6 +818,15 @@ class TestAudioIn:
         core.say(CommitAudio())
         assert core.types() == ["input_audio_buffer.commit", "response.create"]
 
+    def test_what_is_appended_behind_a_commit_is_not_taken_off_by_its_confirmation(self, drive):
+        core = drive()
+        core.say(SendAudio(b"\0" * 9600))
+        core.say(CommitAudio())
+        core.say(SendAudio(b"\0" * 9600))
+        core.server("input_audio_buffer.committed", item_id="i")
+        assert core.resolved[core.say(CommitAudio())] is None
+        assert core.types().count("input_audio_buffer.commit") == 2
+
     def test_what_the_line_refused_does_not_count(self, drive):
         core = drive()
         core.say(SendAudio(b"\0" * 9600))

@@ -203,6 +203,15 @@ def test_without_a_line_audio_is_refused(rig: Rig) -> None:
     assert (taken, refusal.token, type(refusal.error)) == (False, 1, LineDown)
 
 
+def test_what_the_line_before_had_taken_is_never_refused(rig: Rig) -> None:
+    rig.append(700)
+    pieces = tuple(InputAudioBufferAppend(audio=bytes(600), event_id=f"e{n}") for n in range(2))
+    assert rig.uplink.append(rig.line, SendAppend(pieces, carried=True)) == (True, [])
+    taken, effects = rig.append(5, token=2)
+    assert (taken, [type(e.error) for e in effects]) == (False, [SendBufferFull])  # type: ignore[union-attr]
+    assert rig.drain() == (["append", "append", "append"], [])
+
+
 def test_a_lost_line_fails_whoever_waits_and_the_next_line_begins_empty(rig: Rig) -> None:
     rig.append(600, 601, token=1)
     rig.send(InputAudioBufferCommit())

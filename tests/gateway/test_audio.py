@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.gateway.audio import array_to_pcm16, duration_ms, n_bytes_of, pcm16_to_array
+from trunkline.gateway import g711
+from trunkline.gateway.audio import (
+    SILENCE_DBFS,
+    array_to_pcm16,
+    duration_ms,
+    level_dbfs,
+    n_bytes_of,
+    pcm16_to_array,
+)
 from trunkline.gateway.errors import InvalidAudio
 
 
@@ -102,3 +110,21 @@ def test_what_is_no_mono_int16_or_float_is_refused_and_not_guessed_at(wrong: Any
 def test_bytes_and_milliseconds_convert(n_bytes: int, audio_format: str, ms: float):
     assert duration_ms(n_bytes, audio_format) == ms
     assert n_bytes_of(ms, audio_format) == n_bytes
+
+
+@pytest.mark.parametrize("audio_format", ["pcm16", "g711_ulaw", "g711_alaw"])
+@pytest.mark.parametrize(("amplitude", "dbfs"), [(32767, -3.0), (3277, -23.0), (328, -43.0)])
+def test_the_level_is_that_of_the_loudest_part(audio_format: str, amplitude: int, dbfs: float):
+    tone = (np.sin(np.arange(2400) * 2 * np.pi / 24) * amplitude).astype("<i2")
+    samples = np.concatenate([np.zeros(24_000, "<i2"), tone, np.zeros(24_000, "<i2")])
+    data = samples.tobytes() if audio_format == "pcm16" else g711.encode(samples, audio_format)
+    assert level_dbfs(data, audio_format) == pytest.approx(dbfs, abs=1.5)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", bytes(2), bytes(959), bytes(5000)])
+def test_silence_has_the_lowest_level_however_little_of_it_there_is(data: bytes):
+    assert level_dbfs(data) == SILENCE_DBFS
+
+
+def test_what_is_shorter_than_a_part_has_a_level_too():
+    assert level_dbfs(np.full(100, 16384, "<i2").tobytes()) == pytest.approx(-6.0, abs=0.1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trunkline.gateway.simulator import Gate, Hold, Say
+from trunkline.gateway.simulator import Gate, Hold, Say, encode_words
 from trunkline.testing import HttpStatus, Refuse, Reset
 
 SHORT = {"session_max_age_s": 4.0}
@@ -140,3 +140,53 @@ class TestStatement09LinesThatAreLost:
         moved(stage)
         stage.say("two")
         answers(stage).until("heard one two")
+
+
+class TestStatement09AudioAtTheLimit:
+    """A session that cannot move when it should, for its answer takes too long, and then must while somebody speaks."""
+
+    def busy(self, rig: Any, move: Any, **config: Any) -> tuple[Any, Any]:
+        stage = rig("spoken", brain=Half(), **config)
+        way = move(stage)
+        stage.say("one")
+        stage.events.until("assistant_transcript_delta")
+        way.due()
+        return stage, way
+
+    def test_what_is_said_until_it_is_committed_is_heard_whole_on_the_new_line(
+        self, rig: Any, move: Any, answers: Any
+    ) -> None:
+        stage, way = self.busy(rig, move, turn_detection="none")
+        parts = np.array_split(encode_words("alpha beta"), 10)
+        for part in parts[:6]:
+            stage.session.send_audio_frame(part).get(timeout=10)
+        way.until_ready()
+        way.limit()
+        moved(stage)
+        answers(stage).until("heard one")
+        for part in parts[6:]:
+            stage.session.send_audio_frame(part).get(timeout=10)
+        stage.session.commit_audio().get(timeout=10)
+        answers(stage).until("heard one alpha beta")
+        assert "error" not in stage.events.kinds()
+        assert not stage.wire.sent("input_audio_buffer.commit", 1)
+        answers(stage).check()
+
+    def test_speech_that_is_under_way_is_heard_whole_on_the_new_line(
+        self, rig: Any, move: Any, answers: Any
+    ) -> None:
+        stage, way = self.busy(rig, move)
+        silence = np.zeros(24_000, np.int16)
+        parts = np.array_split(np.concatenate([silence, encode_words("alpha beta"), silence]), 40)
+        for part in parts[:20]:
+            stage.session.send_audio_frame(part).get(timeout=10)
+        stage.events.until("user_speech_started")
+        way.until_ready()
+        way.limit()
+        moved(stage)
+        for part in parts[20:]:
+            stage.session.send_audio_frame(part).get(timeout=10)
+        answers(stage).until("heard one alpha beta")
+        assert "error" not in stage.events.kinds()
+        assert stage.events.kinds().count("user_transcript") == 1
+        answers(stage).check()
