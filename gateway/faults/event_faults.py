@@ -6,42 +6,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from .fault import BOTH, SENT, Fault
-from .schedule import Direction
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicate(Fault):
+class Duplicate(Fault, directions=BOTH, needs_frame=True):
     """The frame twice, one right behind the other."""
 
-    directions: ClassVar[frozenset[Direction]] = BOTH
-    needs_frame: ClassVar[bool] = True
-
 
 @dataclass(frozen=True, slots=True)
-class Reorder(Fault):
+class Reorder(Fault, directions=BOTH, needs_frame=True):
     """The frame behind the next one of its direction; if none comes, never."""
 
-    directions: ClassVar[frozenset[Direction]] = BOTH
-    needs_frame: ClassVar[bool] = True
-
 
 @dataclass(frozen=True, slots=True)
-class Lose(Fault):
+class Lose(Fault, directions=BOTH, needs_frame=True):
     """The frame never arrives."""
 
-    directions: ClassVar[frozenset[Direction]] = BOTH
-    needs_frame: ClassVar[bool] = True
-
 
 @dataclass(frozen=True, slots=True)
-class DoneTwice(Fault):
+class DoneTwice(Fault, event_type="response.done", needs_frame=True):
     """A `response.done` and right behind it the same one with another `event_id`."""
-
-    event_type: ClassVar[str | None] = "response.done"
-    needs_frame: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +36,12 @@ class DoneForUnknown(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class ActiveResponseRace(Fault):
+class ActiveResponseRace(Fault, directions=SENT, event_type="response.create", needs_frame=True):
     """A `response.create` that comes too late: the server has just begun the response by itself, as it does under VAD.
 
     The client receives the error `conversation_already_has_active_response` with its `event_id`; the server gets the create
     without `event_id` and metadata, so that the response comes all the same, once, and nothing says whose it is.
     """
-
-    directions: ClassVar[frozenset[Direction]] = SENT
-    event_type: ClassVar[str | None] = "response.create"
-    needs_frame: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +50,5 @@ class SessionExpired(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit(Fault):
+class RateLimit(Fault, event_type="response.done", needs_frame=True):
     """A `response.done` that says `failed`, with the error `rate_limit_exceeded` in it, as the service does it."""
-
-    event_type: ClassVar[str | None] = "response.done"
-    needs_frame: ClassVar[bool] = True

@@ -49,6 +49,8 @@ SENT: Final[frozenset[Direction]] = frozenset({"sent"})
 class Fault:
     """What all faults have: the seams they can act at, and the schedules that make an `Injection` of them.
 
+    A kind of fault says with its class where it differs from this one: ``class Lose(Fault, directions=BOTH, needs_frame=True)``.
+
     Attributes:
         seams: Where it can act.
         directions: The frames that it can act on; none if it acts while connecting.
@@ -64,6 +66,28 @@ class Fault:
     connects: ClassVar[bool] = False
     needs_frame: ClassVar[bool] = False
     opaque: ClassVar[bool] = False
+
+    def __init_subclass__(
+        cls,
+        *,
+        seams: frozenset[Seam] | None = None,
+        directions: frozenset[Direction] | None = None,
+        event_type: str | None = None,
+        connects: bool | None = None,
+        needs_frame: bool | None = None,
+        opaque: bool | None = None,
+    ) -> None:
+        said = {
+            "seams": seams,
+            "directions": frozenset() if connects else directions,
+            "event_type": event_type,
+            "connects": connects,
+            "needs_frame": needs_frame,
+            "opaque": opaque,
+        }
+        for name, value in said.items():
+            if value is not None:  # a dataclass with slots is made twice, the second time with nothing said
+                setattr(cls, name, value)
 
     def at_frame(self, n: int, direction: str | None = None) -> Injection:
         """Fire at the nth frame of a connection, once (see `Injection.times` and `on_every_connection`).

@@ -11,7 +11,7 @@ two frames. Directions are the client's: *received* is what the server says, *se
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 from .errors import ImpossibleFault
 from .event_faults import (
@@ -29,13 +29,11 @@ from .fault import (
     ON_THE_WIRE,
     SENT,
     Fault,
-    Seam,
     require_path,
     require_seconds,
     require_text,
     require_whole,
 )
-from .schedule import Direction
 
 _STATUSES: Final = (401, 403, 404, 429, 500, 503)
 
@@ -44,25 +42,17 @@ _STATUSES: Final = (401, 403, 404, 429, 500, 503)
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse(Fault):
+class Refuse(Fault, connects=True, opaque=True):
     """No connection. On the wire: TCP is accepted and reset before a byte is answered. transport: `Unreachable`."""
 
-    directions: ClassVar[frozenset[Direction]] = frozenset()
-    connects: ClassVar[bool] = True
-    opaque: ClassVar[bool] = True
-
 
 @dataclass(frozen=True, slots=True)
-class SilentUpgrade(Fault):
+class SilentUpgrade(Fault, connects=True, opaque=True):
     """The request is read, and no answer comes until the client gives up. transport: `ConnectTimeout`, in time."""
 
-    directions: ClassVar[frozenset[Direction]] = frozenset()
-    connects: ClassVar[bool] = True
-    opaque: ClassVar[bool] = True
-
 
 @dataclass(frozen=True, slots=True)
-class HttpStatus(Fault):
+class HttpStatus(Fault, connects=True):
     """The upgrade is answered with an HTTP status and a short JSON body. transport: `HandshakeRefused` with that status.
 
     Args:
@@ -72,8 +62,6 @@ class HttpStatus(Fault):
 
     status: int
     retry_after_s: int | None = None
-    directions: ClassVar[frozenset[Direction]] = frozenset()
-    connects: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.status not in _STATUSES:
@@ -86,27 +74,21 @@ class HttpStatus(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Reset(Fault):
+class Reset(Fault, directions=BOTH, opaque=True):
     """A TCP reset instead of the frame: no CLOSE, nothing flushed, what follows is lost. transport: `LineClosed` 1006."""
-
-    directions: ClassVar[frozenset[Direction]] = BOTH
-    opaque: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
-class HalfOpen(Fault):
+class HalfOpen(Fault, directions=BOTH, opaque=True):
     """From the frame on nothing is read, nothing is said, no PING is answered, and nothing closes.
 
     Only a keepalive or a write that is never taken tells. transport: they tell as those of the real transport do, `LineClosed`
     1011 or 1006 at their usual times, and `close` takes all the time it is given.
     """
 
-    directions: ClassVar[frozenset[Direction]] = BOTH
-    opaque: ClassVar[bool] = True
-
 
 @dataclass(frozen=True, slots=True)
-class Stall(Fault):
+class Stall(Fault, directions=BOTH, opaque=True):
     """For so many seconds nothing passes in either direction, the frame included; then all of it comes, in order.
 
     Args:
@@ -114,15 +96,13 @@ class Stall(Fault):
     """
 
     seconds: float
-    directions: ClassVar[frozenset[Direction]] = BOTH
-    opaque: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_seconds("seconds", self.seconds, "a positive number of seconds", or_none_at_all=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Drip(Fault):
+class Drip(Fault, seams=ON_THE_WIRE, opaque=True):
     """From the frame on, what is received comes a few bytes at a time, each its own TCP segment as far as the kernel allows.
 
     Args:
@@ -132,8 +112,6 @@ class Drip(Fault):
 
     bytes_per_write: int = 1
     interval_s: float = 0.001
-    seams: ClassVar[frozenset[Seam]] = ON_THE_WIRE
-    opaque: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_whole("bytes_per_write", self.bytes_per_write, 1)
@@ -141,15 +119,12 @@ class Drip(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class CutFrame(Fault):
+class CutFrame(Fault, seams=ON_THE_WIRE, needs_frame=True):
     """The first half of the frame's bytes, and then the end of TCP (FIN), without a CLOSE."""
-
-    seams: ClassVar[frozenset[Seam]] = ON_THE_WIRE
-    needs_frame: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
-class Close(Fault):
+class Close(Fault, directions=BOTH):
     """A CLOSE frame instead of the frame, nothing after it, and then the end of TCP. transport: `LineClosed` with the code.
 
     Args:
@@ -159,7 +134,6 @@ class Close(Fault):
 
     code: int
     reason: str = ""
-    directions: ClassVar[frozenset[Direction]] = BOTH
 
     def __post_init__(self) -> None:
         require_whole("code", self.code, 0, 65535)
@@ -167,15 +141,12 @@ class Close(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class NoClose(Fault):
+class NoClose(Fault, seams=ON_THE_WIRE, directions=BOTH):
     """From the frame on the client's CLOSE is never answered, and TCP stays open; all else goes on."""
-
-    seams: ClassVar[frozenset[Seam]] = ON_THE_WIRE
-    directions: ClassVar[frozenset[Direction]] = BOTH
 
 
 @dataclass(frozen=True, slots=True)
-class SlowReader(Fault):
+class SlowReader(Fault, directions=SENT, opaque=True):
     """From the frame on the server reads so many bytes per second, and no faster: what is sent piles up in front of it.
 
     transport: the pile is inside, `wants_write` stays true, audio above 1 MiB is refused, and `LineClosed` 1006 comes when nothing
@@ -186,8 +157,6 @@ class SlowReader(Fault):
     """
 
     bytes_per_s: int
-    directions: ClassVar[frozenset[Direction]] = SENT
-    opaque: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_whole("bytes_per_s", self.bytes_per_s, 0)
@@ -197,7 +166,7 @@ class SlowReader(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Garbage(Fault):
+class Garbage(Fault, opaque=True):
     """Random bytes (from the plan's seed) before the frame. On the wire: raw, so that the stream cannot be read on.
 
     The first byte is never that of a legal frame. transport: one binary message of these bytes.
@@ -207,28 +176,23 @@ class Garbage(Fault):
     """
 
     n_bytes: int = 64
-    opaque: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_whole("n_bytes", self.n_bytes, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class InvalidUtf8(Fault):
+class InvalidUtf8(Fault, needs_frame=True):
     """The frame with the byte 0xFF in the middle of its event's type."""
 
-    needs_frame: ClassVar[bool] = True
-
 
 @dataclass(frozen=True, slots=True)
-class NotJson(Fault):
+class NotJson(Fault, needs_frame=True):
     """The first half of the frame's text, as a whole message."""
 
-    needs_frame: ClassVar[bool] = True
-
 
 @dataclass(frozen=True, slots=True)
-class MissingField(Fault):
+class MissingField(Fault, needs_frame=True):
     """The frame without one field. A frame that has none is left alone, and the fault counts as not fired.
 
     Args:
@@ -236,14 +200,13 @@ class MissingField(Fault):
     """
 
     name: str
-    needs_frame: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_path(self.name)
 
 
 @dataclass(frozen=True, slots=True)
-class WrongType(Fault):
+class WrongType(Fault, needs_frame=True):
     """The frame with one field of another type: a text for what is no text, a number for a text. Without it, as `MissingField`.
 
     Args:
@@ -251,7 +214,6 @@ class WrongType(Fault):
     """
 
     name: str
-    needs_frame: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_path(self.name)
@@ -272,14 +234,12 @@ class OversizedFrame(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class EndlessFrame(Fault):
+class EndlessFrame(Fault, seams=ON_THE_WIRE):
     """Instead of the frame, the head of a text frame of 2**62 bytes and then spaces, as fast as the client takes them."""
-
-    seams: ClassVar[frozenset[Seam]] = ON_THE_WIRE
 
 
 @dataclass(frozen=True, slots=True)
-class FragmentFlood(Fault):
+class FragmentFlood(Fault, seams=ON_THE_WIRE):
     """Before the frame, an event of an unknown type as one text message of so many fragments, the last with FIN.
 
     Args:
@@ -287,26 +247,19 @@ class FragmentFlood(Fault):
     """
 
     n: int = 20_000
-    seams: ClassVar[frozenset[Seam]] = ON_THE_WIRE
 
     def __post_init__(self) -> None:
         require_whole("n", self.n, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class CompressedBit(Fault):
+class CompressedBit(Fault, seams=ON_THE_WIRE, needs_frame=True):
     """The frame with RSV1 set, as if it were compressed, though no extension was agreed."""
-
-    seams: ClassVar[frozenset[Seam]] = ON_THE_WIRE
-    needs_frame: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
-class MaskedFrame(Fault):
+class MaskedFrame(Fault, seams=ON_THE_WIRE, needs_frame=True):
     """The frame with a mask, which only a client may use."""
-
-    seams: ClassVar[frozenset[Seam]] = ON_THE_WIRE
-    needs_frame: ClassVar[bool] = True
 
 
 FAULTS: Final[tuple[type[Fault], ...]] = (
