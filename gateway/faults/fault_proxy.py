@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
-from concurrent.futures import Future
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
+from ..loop_thread import LoopThread
 from ..url import parse_endpoint, public_url
 from . import values
 from .errors import ImpossibleFault, InvalidSchedule
@@ -22,7 +22,7 @@ from .schedule import After
 __all__ = ["FaultProxy"]
 
 _BUFFER_BYTES = 16384
-_CALL_TIMEOUT_S = 5.0
+_STOP_TIMEOUT_S = 10.0
 
 
 class FaultProxy:
@@ -58,9 +58,7 @@ class FaultProxy:
         self._lines: dict[asyncio.Task[None], ProxyLine] = {}
         self._accepted = 0
         self._port = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._thread: threading.Thread | None = None
+        self._thread = LoopThread("trunkline fault proxy")
         self._failure: BaseException | None = None
 
     # -- life
@@ -72,40 +70,21 @@ class FaultProxy:
             RuntimeError: it runs already (the caller's fault).
             OSError: there is no port to be had.
         """
-        if self._thread is not None:
-            raise RuntimeError("the fault proxy is running already")
-        self._failure = None
-        started: Future[None] = Future()
-        self._thread = threading.Thread(
-            target=self._run, args=(started,), name="trunkline fault proxy", daemon=True
-        )
-        self._thread.start()
-        try:
-            started.result()
-        except BaseException:
-            self._thread.join()
-            self._thread = None
-            raise
+        self._thread.start(self._serve)
         return self
 
     def stop(self) -> None:
         """Drop all connections, stop listening, and end the thread. Idempotent.
 
         Raises:
+            TimeoutError: the thread is blocked: a defect of ours.
             BaseException: what went wrong inside the proxy, if anything did: a defect of ours.
         """
-        thread, loop, stopping = self._thread, self._loop, self._stopping
-        if thread is None:
-            return
-        self._thread = None
-        if loop is not None and stopping is not None:
-            try:
-                loop.call_soon_threadsafe(stopping.set)
-            except RuntimeError:
-                pass  # the loop has ended by itself
-        thread.join()
-        if self._failure is not None:
-            raise self._failure
+        if not self._thread.stop(_STOP_TIMEOUT_S):
+            raise TimeoutError(f"the fault proxy did not stop within {_STOP_TIMEOUT_S} s")
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def __enter__(self) -> Self:
         return self.start()
@@ -127,7 +106,7 @@ class FaultProxy:
         Raises:
             RuntimeError: it does not run (the caller's fault).
         """
-        if self._thread is None:
+        if not self._thread.is_started:
             raise RuntimeError("the fault proxy is not running: call start(), or use it as a context manager")
         return (
             urlsplit(self._target_url)._replace(netloc=f"{self._target.bracketed_host}:{self._port}").geturl()
@@ -149,43 +128,25 @@ class FaultProxy:
         Raises:
             RuntimeError: it does not run (the caller's fault).
         """
-        loop = self._loop
-        if loop is None:
-            raise RuntimeError("the fault proxy is not running")
-        done: Future[None] = Future()
 
         def abort() -> None:
             for task, line in self._lines.items():
                 line.reset()
                 task.cancel()
-            done.set_result(None)
 
-        loop.call_soon_threadsafe(abort)
-        done.result(_CALL_TIMEOUT_S)
+        self._thread.call(abort)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({public_url(self._target_url)!r}, {self.plan!r})"
 
     # -- the thread
 
-    def _run(self, started: Future[None]) -> None:
-        try:
-            asyncio.run(self._serve(started))
-        except BaseException as error:  # noqa: BLE001 - the thread's edge: start or stop raises it
-            self._failure = error
-            if not started.done():
-                started.set_exception(error)
-        finally:
-            self._loop = None
-
-    async def _serve(self, started: Future[None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
+    async def _serve(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
         with self._listen() as listener:
             server = await asyncio.start_server(self._accept, sock=listener, limit=_BUFFER_BYTES)
             self._port = listener.getsockname()[1]
-            started.set_result(None)
-            await self._stopping.wait()
+            ready()
+            await stopping.wait()
             server.close()
             while lines := list(self._lines):
                 for task in lines:

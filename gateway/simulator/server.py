@@ -18,6 +18,7 @@ from websockets.http11 import Request, Response
 
 from ..faults import FaultPlan, HttpStatus
 from ..faults.plan import check_plan
+from ..loop_thread import LoopThread
 from .address import Address
 from .admission import Admitted, Entrance, Refusal
 from .arguments import (
@@ -34,7 +35,6 @@ from .clients import Clients
 from .connection import Connection
 from .ids import Ids
 from .line import Line, Lines
-from .loop_thread import LoopThread
 from .mcp import McpServer
 from .recording import Recording
 from .rule_brain import RuleBrain
