@@ -1,4 +1,4 @@
-"""The options of `python -m trunkline.simulator`: their names, their help, and what they take. Reads the environment."""
+"""The options of `python -m trunkline.simulator`: their names, their help, and what they take. Owns nothing."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from trunkline.gateway.simulator import Simulator, command_line
+from trunkline.gateway.simulator import Simulator, command_line, command_options
 
 #: Design, section 5, word for word: what a new user reads first, and copies.
 FIRST_PROGRAM = """\
@@ -107,7 +107,7 @@ def test_the_test_of_the_readme_passes(readme, tmp_path):
 
 
 def test_the_simulator_s_command_lines_are_understood(readme):
-    parser = command_line._parser()
+    parser = command_options.parser()
     commands = re.findall(r"^python -m trunkline\.simulator (.*?)(?: +#.*)?$", readme, re.MULTILINE)
     assert len(commands) >= 3
     for command in commands:
