@@ -3,6 +3,9 @@
 import gc
 import importlib
 import os
+import threading
+import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,6 +30,20 @@ def pytest_runtest_logreport(report):
     if report.when == "teardown":
         gc.collect()  # garbage must not be frozen: it would hide what it holds
         gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., None]:
+    """`eventually(condition, what)`: poll until the condition holds; fail if it does not. A deadline, not a measure."""
+
+    def check(condition: Callable[[], object], what: str = "", within_s: float = 20.0) -> None:
+        deadline = time.monotonic() + within_s
+        pause = threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline, f"did not come true within {within_s} s: {what or condition}"
+            pause.wait(0.001)
+
+    return check
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What every test of faults needs: nothing is left behind, and a house of stand-ins to break things in."""
 
 import sys
-import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -219,21 +218,3 @@ def outcome():
 @pytest.fixture
 def polite():
     return Polite
-
-
-@pytest.fixture
-def eventually():
-    def check(condition):
-        deadline = threading.Event()
-        timer = threading.Timer(PATIENCE_S, deadline.set)
-        timer.start()
-        pause = threading.Event()
-        try:
-            while not condition():
-                assert not deadline.is_set(), "did not come true in time"
-                pause.wait(0.001)
-        finally:
-            timer.cancel()
-            timer.join()
-
-    return check

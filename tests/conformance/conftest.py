@@ -3,8 +3,6 @@
 A test is named after the case it ports: `test_<case>`, or `test_<case>__<what it adds>`. The cases are listed in cases.toml.
 """
 
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,17 +29,6 @@ from trunkline.supervision import (
 )
 
 PATIENCE_S = 10.0
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> bool:
-    """Poll `condition` until it holds. A deadline, not a measure."""
-    deadline = time.monotonic() + timeout_s
-    pause = threading.Event()
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        pause.wait(0.001)
-    return True
 
 
 nothing_is_left_behind = pytest.fixture(autouse=True)(testing.no_leaks)
@@ -109,7 +96,8 @@ class Laboratory:
     Node = Node
     Plan = Plan
 
-    def __init__(self) -> None:
+    def __init__(self, eventually: Callable[..., None]) -> None:
+        self.eventually = eventually
         self.diary: list[Any] = []
         self.roots: list[Any] = []
 
@@ -198,9 +186,6 @@ class Laboratory:
 
     # -- waiting
 
-    def eventually(self, condition: Callable[[], object], what: str = "") -> None:
-        assert wait_until(condition), f"did not come true within {PATIENCE_S} s: {what or condition}"
-
     def replaced(self, supervisor: Any, child: Any, old: Any) -> Any:
         """Wait until another incarnation than `old` runs, and return it."""
 
@@ -229,8 +214,8 @@ class Laboratory:
 
 
 @pytest.fixture
-def lab() -> Iterator[Laboratory]:
-    laboratory = Laboratory()
+def lab(eventually: Callable[..., None]) -> Iterator[Laboratory]:
+    laboratory = Laboratory(eventually)
     yield laboratory
     for root in reversed(laboratory.roots):
         root.stop(block=False)

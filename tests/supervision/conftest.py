@@ -4,7 +4,6 @@ import gc
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,17 +24,6 @@ from trunkline.supervision import (
 )
 
 PATIENCE_S = 10.0
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> bool:
-    """Poll `condition` until it holds. A deadline, not a measure."""
-    deadline = time.monotonic() + timeout_s
-    pause = threading.Event()
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        pause.wait(0.001)
-    return True
 
 
 def open_sockets() -> dict[str, str]:
@@ -62,16 +50,6 @@ def nothing_is_left_behind() -> Iterator[None]:
     gc.collect()
     sockets = {fd: target for fd, target in open_sockets().items() if sockets_before.get(fd) != target}
     assert not sockets, f"descriptors left behind: {sockets}"
-
-
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    """`eventually(condition)`: fail unless the condition comes to hold within a deadline."""
-
-    def check(condition: Callable[[], object], what: str = "") -> None:
-        assert wait_until(condition), f"did not come true within {PATIENCE_S} s: {what or condition}"
-
-    return check
 
 
 @pytest.fixture(params=["default", 1e-6], ids=["usual switching", "frantic switching"])
@@ -187,13 +165,13 @@ def start_child() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def crash() -> Callable[..., None]:
+def crash(eventually: Callable[..., None]) -> Callable[..., None]:
     """`crash(ref)`: end the incarnation by an exception, and wait until it is down and its supervisor knows."""
 
     def crash_it(ref: Any, error: BaseException | None = None) -> None:
         error = error or ValueError("crash")
         if isinstance(ref, StableRef):
-            assert wait_until(lambda: ref.state != "restarting")
+            eventually(lambda: ref.state != "restarting")
         incarnation = ref._incarnation if isinstance(ref, StableRef) else ref
         try:
             ref.ask(("raise", error), timeout=PATIENCE_S)

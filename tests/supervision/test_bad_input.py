@@ -6,7 +6,6 @@ import math
 import subprocess
 import sys
 import threading
-import time
 
 import pykka
 import pytest
@@ -462,13 +461,6 @@ def test_who_only_says_it_is_a_supervisor_is_not_asked_for_its_tree(run_tree, wo
     assert call(root, WhichChild("strict"), PATIENCE_S).restarts == 0
 
 
-def eventually(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, zombies()
-        threading.Event().wait(0.005)
-
-
 class Plain(pykka.ThreadingActor):
     pass
 
@@ -499,7 +491,7 @@ class TestAConstructorThatHangs:
         assert made.wait(5)
 
     @pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
-    def test_is_a_start_error_and_the_supervisor_serves_on(self, kind, hanging):
+    def test_is_a_start_error_and_the_supervisor_serves_on(self, kind, hanging, eventually):
         spec, _, _ = hanging
         supervisor = kind.start()
         try:
@@ -522,7 +514,7 @@ class TestAConstructorThatHangs:
         finally:
             supervisor.stop()
 
-    def test_what_it_makes_in_the_end_is_thrown_away(self, hanging):
+    def test_what_it_makes_in_the_end_is_thrown_away(self, hanging, eventually):
         spec, release, made = hanging
         supervisor = DynamicSupervisor.start()
         try:
