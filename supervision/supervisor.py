@@ -256,7 +256,6 @@ class Supervisor(Supervising):
             case Verdict.STOP:
                 child.close(reason)
             case Verdict.RESTART | Verdict.START_AGAIN:
-                child.retry = None
                 child.await_start()
 
     # -- when a child ends by itself --
