@@ -124,13 +124,10 @@ class Crew:
 
     def adopt(self) -> set[str]:
         """Take over the tools that outlived an earlier incarnation. Returns their call_ids."""
-        for call_id, tool in list(self._tools.items()):
-            if tool.ref is None:
-                continue  # it is being started: we shall hear of it
-            if tool.ref.is_alive():
+        for call_id, tool in self._tools.items():
+            if tool.ref is not None:  # else it is being started: we shall hear of it
+                # One that has ended may have told its outcome to the mailbox we inherit: its Down comes behind that.
                 monitor(tool.ref, self._session, self._tag("tool", call_id))
-            else:
-                del self._tools[call_id]
         return set(self._tools)
 
     def start_tool(self, effect: StartTool) -> None:

@@ -14,6 +14,7 @@ from trunkline import ToolContext, tool
 from trunkline.gateway.simulator import CallTool, FunctionBrain, Say
 from trunkline.supervision import kill
 from trunkline.supervision.crash_points import CRASH_POINTS, crash_at
+from trunkline.supervision.testing import crash
 
 PATIENCE_S = 10.0
 CALLS = ("quick", "bad", "slow", "nobody")
@@ -126,3 +127,40 @@ def test_a_worker_that_is_killed_is_one_output(trunk: Any, read: Any) -> None:
     assert failed.code in reader.until("assistant_text").text
     items = [event["item"] for event in line.wire.sent("conversation.item.create")]
     assert sum(item["type"] == "function_call_output" for item in items) == 1
+
+
+def test_a_tool_that_ends_while_its_session_restarts_does_not_run_again(
+    trunk: Any, read: Any, wait_until: Any
+) -> None:
+    at_work, go_on, ran = threading.Event(), threading.Event(), itertools.count(1)
+
+    @tool
+    def slow() -> str:
+        """Wait to be told."""
+        at_work.set()
+        go_on.wait(PATIENCE_S)
+        return f"run {next(ran)}"
+
+    def brain(conversation: Any) -> list[Any]:
+        outputs = [item for item in conversation.items if item["type"] == "function_call_output"]
+        return [Say(outputs[0]["output"])] if outputs else [CallTool("slow", {}, call_id="c1")]
+
+    def workers() -> list[Any]:
+        return [ref for ref in pykka.ActorRegistry.get_all() if ref.actor_class.__name__ == "ToolWorker"]
+
+    def crash_before_the_outcome(event: Any) -> None:
+        if event.kind == "session_updated" and not go_on.is_set():
+            crash(session.actor_ref, RuntimeError("the next message is the last"))
+            go_on.set()
+            wait_until(lambda: not workers(), workers)  # its outcome is in the mailbox, behind the crash
+
+    line = trunk(FunctionBrain(brain), tools=[slow])
+    session = line.connect()
+    reader = read(session.events())
+    session.subscribe(crash_before_the_outcome).get(timeout=PATIENCE_S)
+    session.send_text("go").get(timeout=PATIENCE_S)
+    assert at_work.wait(PATIENCE_S)
+    session.update_instructions("anything").exception(timeout=PATIENCE_S)
+    assert reader.until("tool_call_completed").result == "run 1"
+    assert reader.until("assistant_text").text == "run 1"
+    assert next(ran) == 2
