@@ -79,10 +79,11 @@ class TestStatement09Rollover:
         while after < 50:
             frame = np.zeros(240, np.int16)
             frame[0] = sent = sent + 1
-            stage.session.send_audio_frame(frame)
+            accepted = stage.session.send_audio_frame(frame)
             after += any(event.rolled_over for event in stage.events.of("session_updated"))
             if sent % 5 == 0:
                 pace.wait(0.01)  # as a microphone does
+                accepted.get(timeout=10)  # and no faster than it is taken
                 stage.events.drain()
         stage.session.get_instructions().get(timeout=10)
         stage.wire.wait_sent("input_audio_buffer.append", sent, 10)
