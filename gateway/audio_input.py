@@ -41,6 +41,7 @@ class AudioInput:
         self._format = checks.one_of("input_audio_format", audio_format, SAMPLE_RATES)
         self._rate = SAMPLE_RATES[self._format]
         self._odd = b""
+        self._odd_hz = self._rate
         self._resampler: Resampler | None = None
 
     @property
@@ -65,12 +66,16 @@ class AudioInput:
         if rate_hz is not None:
             _check_rate(rate_hz)
         if isinstance(audio, bytes | bytearray | memoryview):
+            if rate_hz is None and self._format != "pcm16":
+                self._odd = b""
+                return _pieces(self._leave(None) + bytes(audio))
+            data = self._whole(bytes(audio), rate_hz or self._rate)
             if rate_hz is None:
-                return _pieces(self._whole(bytes(audio)) if self._format == "pcm16" else bytes(audio))
-            samples: npt.NDArray[Any] = np.frombuffer(self._whole(bytes(audio)), "<i2")
+                return _pieces(self._leave(None) + data)
+            samples: npt.NDArray[Any] = np.frombuffer(data, "<i2")
         else:
             samples = mono_of(checked_samples(audio))
-            self._odd = b""  # half a sample of something else: put before these it would turn them into noise
+            self._odd = b""
         ended = self._leave(rate_hz)
         if rate_hz is None or rate_hz == self._rate:
             return _pieces(ended + self._encode(pcm16_of(samples)))
@@ -97,9 +102,10 @@ class AudioInput:
         self._resampler = None
         return self._encode(_pcm16(resampler.finish()))
 
-    def _whole(self, data: bytes) -> bytes:
-        """Return whole samples; the byte that is left over waits."""
-        data = self._odd + data if self._odd else data
+    def _whole(self, data: bytes, rate_hz: int) -> bytes:
+        """Return whole samples; the byte that is left over waits for more of its rate: before others it would make them noise."""
+        data = self._odd + data if self._odd and rate_hz == self._odd_hz else data
+        self._odd_hz = rate_hz
         whole = len(data) & ~1
         self._odd = data[whole:]
         return data[:whole]

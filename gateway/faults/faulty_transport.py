@@ -210,7 +210,7 @@ class FaultyTransport:
                 return None
 
     def _deliver(self, handle: Callable[[memoryview], None]) -> None:
-        while self._ready and not self._is_frozen() and not self._closed:
+        while self._ready and not self._is_frozen():
             item = self._ready.popleft()
             if isinstance(item, LineClosed):
                 raise self._end(item)
@@ -342,7 +342,7 @@ class FaultyTransport:
         now = self._clock()
         wait_s = max(0.0, self._frozen_until - now) if self._is_frozen() else self._held.empty_in_s(now)
         self._aborted.wait(min(wait_s, deadline.left()))
-        if wait_s > deadline.left() or self._aborted.is_set():
+        if wait_s > deadline.left():
             return False
         try:
             for message, urgent in self._held.drain():

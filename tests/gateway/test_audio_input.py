@@ -125,6 +125,39 @@ def test_an_odd_byte_does_not_turn_an_array_that_follows_into_noise():
     assert source.convert(b"\x06\x00") == (b"\x06\x00",)
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, 16_000), (16_000, None), (16_000, 8_000)])
+def test_an_odd_byte_does_not_turn_bytes_of_another_rate_into_noise(before, after):
+    source, other = AudioInput(), AudioInput()
+    source.convert(b"\x01", before)
+    other.convert(b"", before)
+    said = (tone(after or 24_000) * 20_000).astype("<i2").tobytes()
+    assert source.convert(said, after) + source.finish() == other.convert(said, after) + other.finish()
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_bytes_of_the_session_s_own_format_come_behind_the_end_of_what_was_resampled(audio_format):
+    source, other = AudioInput(audio_format), AudioInput(audio_format)
+    said = tone(16_000)
+    before = b"".join(source.convert(said, 16_000))
+    whole = b"".join((*other.convert(said, 16_000), *other.finish()))
+    assert len(before) < len(whole)
+    assert before + b"".join(source.convert(b"\x11\x22")) == whole + b"\x11\x22"
+    assert source.finish() == ()
+
+
+def test_an_odd_byte_waits_for_bytes_of_its_rate_however_that_is_said():
+    source = AudioInput()
+    assert source.convert(b"\x01", 24_000) == ()
+    assert source.convert(b"\x02") == (b"\x01\x02",)
+
+
+def test_an_odd_byte_of_pcm_is_no_byte_of_g711():
+    source = AudioInput("g711_ulaw")
+    source.convert(b"\x01", 8_000)
+    assert source.convert(b"\xff\xff\xff") == (b"\xff\xff\xff",)
+    assert source.convert(b"\x00\x40", 8_000) == (g711.encode(np.array([0x4000], np.int16), "g711_ulaw"),)
+
+
 @pytest.mark.parametrize("forget", [AudioInput.finish, AudioInput.clear])
 def test_an_odd_byte_is_forgotten_when_the_stream_ends(forget):
     source = AudioInput()

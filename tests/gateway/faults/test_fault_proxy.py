@@ -671,6 +671,19 @@ def test_a_client_that_resets_is_reset_at_the_server(server, through, pump_until
         assert client.recv(LIMIT_S).encode() == HELLO
 
 
+def test_a_client_that_ends_its_half_still_gets_the_answer(raw_server, handshake, through, wire):
+    def script(sock):
+        sock.sendall(handshake.accept(handshake.read(sock)))
+        while sock.recv(4096):
+            pass
+        sock.sendall(wire.frame(A))
+
+    sock = bare(through(raw_server(script)))
+    with sock:
+        sock.shutdown(socket.SHUT_WR)
+        assert read_to_the_end(sock).endswith(wire.frame(A))
+
+
 def test_a_plain_client_that_is_refused_sees_a_connection_that_ends(server, through):
     proxy = through(server(), Refuse().every(1))
     with pytest.raises((InvalidMessage, ConnectionClosed, OSError)):

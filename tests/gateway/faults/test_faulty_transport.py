@@ -153,11 +153,20 @@ def test_events_are_lost_doubled_swapped_and_cut(exchange, injection, arrives):
     assert exchange(injection, A, B, C, D, n=len(arrives)) == arrives
 
 
+def test_what_waits_for_the_next_event_waits_on_if_that_is_lost(faulty, wire, pump_until):
+    transport, peer, _ = faulty(Reorder().at_frame(1), Lose().at_frame(2))
+    peer.send(*(wire.frame(message) for message in (A, B, C)))
+    assert pump_until(transport, 2) == [C, A]
+
+
 def test_a_missing_field_is_gone_and_a_wrong_type_is_wrong(exchange):
     (message,) = exchange(MissingField("response.id").on("response.done"), DONE, n=1)
     assert json.loads(message)["response"] == {"status": "completed", "output": []}
     (message,) = exchange(WrongType("response.id").on("response.done"), DONE, n=1)
     assert json.loads(message)["response"]["id"] == 7
+    nothing = event("error", error={"param": None})
+    (message,) = exchange(WrongType("error.param").on("error"), nothing, n=1)
+    assert json.loads(message)["error"]["param"] == 7
     (message,) = exchange(WrongType("response.output").on("response.done"), DONE, n=1)
     assert json.loads(message)["response"]["output"] == "7"
 
@@ -434,6 +443,47 @@ def test_a_server_that_never_reads_makes_audio_refused_but_control_never(faulty)
         transport.service(clock.now)
 
 
+def test_a_frame_over_the_bound_passes_when_nothing_waits(faulty):
+    transport, peer, _ = faulty(Lose().at_frame(1, "sent"), limits=LineLimits(send_buffer_bytes=10))
+    transport.send_audio(A)
+    transport.send_audio(b"x" * 100)
+    assert peer.read_frame()[1] == b"x" * 100
+
+
+def test_the_limits_of_the_line_count_while_a_fault_keeps_it_silent(faulty, wire):
+    clock = Clock()
+    limits = LineLimits(ping_interval_s=3.0, pong_timeout_s=4.0, stall_timeout_s=5.0)
+    transport, peer, _ = faulty(HalfOpen().at_frame(1), clock=clock, limits=limits)
+    peer.send(wire.frame(A))
+    while wakings(transport, 0.05)[0]:
+        pass
+    assert transport.service(clock.now) == 1003.0
+    transport.send(B)
+    assert transport.service(1003.0) == 1006.0  # the next ping; the pong is due at 1007
+    with pytest.raises(LineClosed, match="answered no ping"):
+        transport.service(1007.0)
+
+    transport, _, _ = faulty(SlowReader(0).at_frame(1), clock=clock, limits=limits)
+    transport.send(B)
+    transport.service(1000.0)
+    with pytest.raises(LineClosed, match="takes no data"):
+        transport.service(1005.0)
+
+
+def test_a_short_stall_does_not_end_a_long_one(faulty):
+    clock = Clock()
+    stalls = (Stall(9.0).at_frame(1, "sent"), Stall(1.0).at_frame(2, "sent"))
+    transport, peer, _ = faulty(*stalls, clock=clock)
+    transport.send(A)
+    transport.send(B)
+    clock.now += 8.0
+    transport.flush()
+    assert transport.wants_write
+    clock.now += 2.0
+    transport.flush()
+    assert [peer.read_frame()[1] for _ in range(2)] == [A, B]
+
+
 def test_control_passes_waiting_audio(faulty):
     transport, peer, _ = faulty(Stall(1.0).at_frame(1, "sent"))
     transport.send_audio(A)
@@ -462,6 +512,8 @@ def test_more_than_the_inner_buffer_holds_goes_out_after_a_stall_without_spinnin
 
     assert wakings(transport, 0.3)[0] < 50, "a full socket wakes nobody"
     assert transport.wants_write
+    frames.append(A)
+    transport.send_audio(A)  # behind what the stall has held back, though the stall is over
     reader = threading.Thread(target=read)
     reader.start()
     until = time.monotonic() + LIMIT_S

@@ -149,6 +149,25 @@ def test_a_probability_is_kept_roughly_and_differs_between_connections(p, seed):
     assert first != second
 
 
+def test_two_injections_that_are_the_same_have_dice_of_their_own():
+    fired = [sum(1 for _ in plan.fired) for plan in _rolled(Lose().with_probability(0.5), n=64)]
+    assert any(count % 2 for count in fired), "they fire together or not at all"
+
+
+def _rolled(injection, n):
+    for seed in range(n):
+        plan = FaultPlan(injection, injection, seed=seed)
+        plan.for_connection().frame("received", None, 0.0)
+        yield plan
+
+
+def test_connections_count_on_from_the_highest_number_that_was_named():
+    plan = FaultPlan()
+    plan.for_connection(5)
+    plan.for_connection(3)
+    assert plan.for_connection().number == 6
+
+
 def test_a_certain_fault_fires_at_each_frame():
     assert len(run(FaultPlan(Lose().with_probability(1)), [("received", None)] * 9)) == 9
 
