@@ -304,7 +304,7 @@ class Conversation:
         return [*effects, *self._gate.proceed()]
 
     def _report(self, turn: Turn, response: Response, status: TurnStatus, runs: set[str]) -> list[Effect]:
-        effects: list[Effect] = skipped(turn, "incomplete" if status == "completed" else status, runs)
+        effects: list[Effect] = skipped(turn, status, runs)
         if status == "failed":
             effects += failure_of(response)
         usage = as_mapping(response.usage)

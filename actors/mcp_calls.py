@@ -26,7 +26,7 @@ from .events import (
     ToolCallStarted,
 )
 from .tool_arguments import parse_arguments
-from .tool_batches import create_item
+from .tool_batches import create_item, why_skipped
 from .tool_errors import ToolArgumentsError
 from .tool_outcome import ToolOutcome
 from .tool_rounds import ToolRounds
@@ -150,8 +150,7 @@ class McpCalls:
             if call.item.type == _REQUEST and status == "completed" and turn.default:
                 effects.append(self._ask(call))
             else:
-                why = "incomplete" if status == "completed" else status
-                effects.append(_failed(call, why, f"the call was not made: its response is {why}"))
+                effects.append(_failed(call, *why_skipped(turn, status)))
         return effects
 
     def _ask(self, call: _Call) -> AskApproval:

@@ -217,7 +217,8 @@ class SessionProxy(StableProxy[Any]):
         """Ask for a reply without saying anything; ``options`` are the fields of ``ResponseOptions``: how it is to differ.
 
         With ``conversation="none"`` the response stays out of the conversation: there may be any number of these at once, each
-        with turn events of its own, told apart by their ``metadata``; nobody interrupts them, and their tool calls do not run.
+        with turn events of its own, told apart by their ``metadata``; nobody interrupts them, and their tool calls do not run:
+        each is ``tool_call_failed(code="out_of_band")``, its arguments are in ``tool_call_args_delta``.
 
         The future is done when it is accepted; a later refusal by the provider is an ``error`` event.
 

@@ -373,11 +373,23 @@ def call_failed(turn_id: str, draft: CallDraft, code: str, message: str) -> Tool
     return ToolCallFailed(turn_id, draft.call_id, draft.name, message, code, draft.item_id)
 
 
-def skipped(turn: Turn, why: str, runs: Collection[str] = ()) -> list[Effect]:
-    """Return the events for the calls of a turn that were announced and do not run; ``why``: how their response ended."""
-    message = f"the call did not run: its response is {why}"
+def why_skipped(turn: Turn, status: str) -> tuple[str, str]:
+    """Return the code and the text for calls that do not run; ``status``: how their response ended."""
+    if status != "completed":
+        return status, f"the call did not run: its response is {status}"
+    if turn.default:
+        return "incomplete", "the call did not run: the model did not complete it"
+    return (
+        "out_of_band",
+        "the call did not run: its response is out of the conversation, as its output would be",
+    )
+
+
+def skipped(turn: Turn, status: str, runs: Collection[str] = ()) -> list[Effect]:
+    """Return the events for the calls of a turn that were announced and do not run; ``status``: how their response ended."""
+    code, message = why_skipped(turn, status)
     return [
-        call_failed(turn.turn_id, call, why, message)
+        call_failed(turn.turn_id, call, code, message)
         for call in turn.calls.values()
         if call.announced and call.call_id not in runs
     ]

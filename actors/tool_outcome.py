@@ -16,8 +16,6 @@ ToolFailureCode: TypeAlias = Literal[
     "cancelled",  # interrupted, or the session closed
     "denied",  # it needed approval and got none
     "crashed",  # the tool took its ToolWorker down (SystemExit and the like), or the process that it runs in
-    "incomplete",  # the model did not finish writing the call: the tool never ran
-    "too_many_rounds",  # the bound on tool rounds without a word of the user
 ]
 
 _MESSAGES: dict[ToolFailureCode, str] = {
@@ -29,8 +27,6 @@ _MESSAGES: dict[ToolFailureCode, str] = {
     "cancelled": "The call was cancelled before the tool finished.",
     "denied": "The call was not allowed.",
     "crashed": "The tool stopped unexpectedly.",
-    "incomplete": "The call was not completed, so the tool did not run.",
-    "too_many_rounds": "Too many tool calls in a row: answer with what you have.",
 }
 
 

@@ -6,6 +6,7 @@ Statements 4, 8 and 12, and what "accepted" means (DESIGN section 5) for these c
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,23 @@ class TestStatement04ResponsesOfTheirOwn:
         assert stage.events.until("tool_call_completed").result == "six"
         stage.events.until("assistant_text", text="six it is")
         assert [output for _, output in stage.outputs()] == ["six"]
+
+    def test_calls_of_an_out_of_band_response_do_not_run_and_say_why(self, simulate):
+        stage, _ = simulate([CallTool("roll", {"sides": 6})], [Say("hello")])
+        stage.session.create_response(conversation="none", tools=[roll]).get(timeout=WAIT_S)
+        started = stage.events.until("tool_call_started")
+        failed = stage.events.until("tool_call_failed")
+        assert (failed.call_id, failed.turn_id, failed.code) == (
+            started.call_id,
+            started.turn_id,
+            "out_of_band",
+        )
+        assert stage.events.until("assistant_turn_completed").status == "completed"
+        stage.say("hi")
+        stage.events.until("assistant_text", text="hello")
+        assert (stage.outputs(), stage.types().count(CREATE)) == ([], 2)
+        arguments = "".join(event.delta for event in stage.events.of("tool_call_args_delta"))
+        assert json.loads(arguments) == {"sides": 6}
 
     def test_a_refused_one_is_an_error_event_of_its_own(self, simulate):
         stage, _ = simulate([Say("ok")])
