@@ -31,7 +31,7 @@ from ..supervision import (
 )
 from .commands import AwaitOpen, Connect, Resume
 from .directory import Directory, SessionEntry
-from .errors import InvalidCommand, UnknownSession
+from .errors import InvalidCommand, SessionError, UnknownSession
 from .events import SessionClosed
 from .recipe import SessionRecipe, new_id
 from .session import SessionActor
@@ -146,12 +146,12 @@ class BrokerActor(GenServer):
         try:
             config = self._recipe.config.replace(**overrides)
             tools = runnable_tools(config.tools, approves=config.approve_tool is not None)
-        except (GatewayError, TypeError) as error:
-            reply.set_exception(error)  # the caller's mistake, and the caller's alone
+            entry = self._directory.add(session_id, config.input_audio_format)
+        except (GatewayError, SessionError, TypeError) as error:
+            reply.set_exception(error)  # the caller's affair, and the caller's alone
             return
         recipe = self._recipe
         session = SessionRecipe(session_id, recipe.model, recipe.gateway, config, tools, recipe.runner)
-        entry = self._directory.add(session_id, config.input_audio_format)
         if resumed:
             entry.subscribers.keep_for_the_first()
         self._connecting[session_id] = reply

@@ -61,6 +61,7 @@ class BrokerProxy(StableProxy[Any]):
         Raises:
             UnknownSession: the log knows no session of this `session_id`. The caller's fault, as is
             InvalidCommand: the session is open in this broker.
+            SessionInUse: it is open in another process.
         """
         self._directory.processes.check(overrides.get("tools"))
         return self._ask(cmd.Resume(session_id, overrides))

@@ -15,7 +15,7 @@ from .crew import ToolAtWork
 from .events import SessionClosed
 from .open_turns import OpenTurns
 from .recipe import SessionRecipe
-from .session_log import MemorySessionLogs, SessionLog, SessionLogs
+from .session_log import ClaimedLog, MemorySessionLogs, SessionLog, SessionLogs
 from .subscribers import Subscribers
 from .tool_processes import ToolProcesses
 
@@ -65,8 +65,16 @@ class Directory:
         self._entries: dict[str, SessionEntry] = {}
 
     def add(self, session_id: str, input_audio_format: str = "pcm16") -> SessionEntry:
-        """Make an entry for a new session, which takes audio of this format."""
-        entry = SessionEntry(session_id, Subscribers(session_id), self._logs.open(session_id))
+        """Make an entry for a new session, which takes audio of this format.
+
+        Raises:
+            SessionInUse: another process has this session open.
+            SessionLogError: the log cannot say whether one has.
+        """
+        log = self._logs.open(session_id)
+        if isinstance(log, ClaimedLog):
+            log.claim()
+        entry = SessionEntry(session_id, Subscribers(session_id), log)
         entry.audio = AudioIntake(input_audio_format)
         entry.processes = self.processes
         with self._lock:
@@ -104,6 +112,8 @@ class Directory:
             entry = self._entries.pop(session_id, None)
         if entry is not None:
             entry.subscribers.close(closed)
+            if isinstance(entry.log, ClaimedLog):
+                entry.log.release()
         return entry
 
     def close_all(self, closed: SessionClosed) -> None:

@@ -86,6 +86,26 @@ class UnknownSession(SessionError):
         return (type(self), (self.session_id,))
 
 
+class SessionInUse(SessionError):
+    """Another process, or another log object of this one, has this session open. It may be resumed when that has ended.
+
+    Attributes:
+        session_id: which session.
+        pid: the process that has it.
+    """
+
+    def __init__(self, session_id: str, pid: int) -> None:
+        super().__init__(
+            f"session {session_id!r} is open in process {pid}: it can be resumed when it is closed there, or that process ends",
+            code="session_in_use",
+        )
+        self.session_id = session_id
+        self.pid = pid
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.session_id, self.pid))
+
+
 class SessionLogError(SessionError):
     """The session log cannot be read or written: see to its file and its disk. A session that cannot write it crashes."""
 

@@ -8,7 +8,7 @@ open until a response that covers it is over.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -161,6 +161,24 @@ class SessionLog(Protocol):
 
     def read(self) -> Sequence[Entry]:
         """Return all entries, oldest first."""
+        ...
+
+
+@runtime_checkable
+class ClaimedLog(SessionLog, Protocol):
+    """A log that other processes can open as well, and that keeps them from having the same session at the same time."""
+
+    def claim(self) -> None:
+        """Have the session to oneself, until `release` or the end of the process.
+
+        Raises:
+            SessionInUse: somebody else has it.
+            SessionLogError: that cannot be told.
+        """
+        ...
+
+    def release(self) -> None:
+        """Leave the session to others. Never raises."""
         ...
 
 

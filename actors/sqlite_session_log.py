@@ -6,6 +6,7 @@ by polling. So this is the one lock here that is held over I/O, for as long as o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from typing import Literal, Self
 import msgspec
 
 from .errors import SessionLogError
+from .session_claims import SessionClaims
 from .session_log import Entry, SessionLog
 
 __all__ = ["SqliteSessionLog"]
@@ -43,6 +45,10 @@ class SqliteSessionLog:
     When the process has died, `broker.resume(session_id)` in a new one goes on with the conversation. An entry is in the file
     when `append` returns, so that the death of the process loses nothing; against the loss of power, too,
     say `synchronous="full"`, which makes each write wait for the disk.
+
+    A session is open in one process at a time: another one that would resume it meanwhile gets `SessionInUse`, until the
+    session is closed or its process has ended, by whatever end. Beside the database lies a file `...-owner-...` as long as
+    a process has sessions of it open.
 
     The text of conversations is in the file, in the clear: it is the caller's to protect, and to `delete`.
 
@@ -84,6 +90,7 @@ class SqliteSessionLog:
             raise SessionLogError(f"{self._path!r} is of version {version}; this Trunkline reads {_VERSION}")
         connection.execute(_SCHEMA)
         connection.execute(f"PRAGMA user_version={_VERSION}")
+        self._claims = SessionClaims(self._path, connection)
 
     def open(self, session_id: str) -> SessionLog:
         """Return the log of one session, whether there is anything in it or not."""
@@ -104,6 +111,7 @@ class SqliteSessionLog:
     def close(self) -> None:
         """Close the file: stop the broker before. Idempotent."""
         with self._lock:
+            self._claims.close()
             self._connection.close()
 
     def __enter__(self) -> Self:
@@ -118,6 +126,17 @@ class SqliteSessionLog:
         return f"SqliteSessionLog({self._path!r})"
 
     # -- for the logs of sessions
+
+    def _claim(self, session_id: str) -> None:
+        with self._lock:
+            try:
+                self._claims.take(session_id)
+            except (sqlite3.Error, OSError) as error:
+                raise self._failed(error) from error
+
+    def _release(self, session_id: str) -> None:
+        with self._lock, contextlib.suppress(sqlite3.Error):  # a log that is closed holds no claims
+            self._claims.give_back(session_id)
 
     def _append(self, session_id: str, entry: Entry) -> None:
         data = _encode(entry)
@@ -152,7 +171,7 @@ class SqliteSessionLog:
             except sqlite3.Error as error:
                 raise self._failed(error) from error
 
-    def _failed(self, error: sqlite3.Error) -> SessionLogError:
+    def _failed(self, error: Exception) -> SessionLogError:
         return SessionLogError(f"the session log {self._path!r} failed: {error}")
 
 
@@ -162,6 +181,14 @@ class _OneSession:
     def __init__(self, log: SqliteSessionLog, session_id: str) -> None:
         self._log = log
         self._session_id = session_id
+
+    def claim(self) -> None:
+        """Have the session to oneself: see `ClaimedLog`."""
+        self._log._claim(self._session_id)
+
+    def release(self) -> None:
+        """Leave the session to others."""
+        self._log._release(self._session_id)
 
     def append(self, entry: Entry, /) -> None:
         """Add one entry; it is in the file when this returns."""

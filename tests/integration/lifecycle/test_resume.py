@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 
 import trunkline
-from trunkline import Broker, Config, InvalidCommand, OpenAIGateway, SqliteSessionLog, UnknownSession, tool
+from trunkline import (
+    Broker,
+    Config,
+    InvalidCommand,
+    OpenAIGateway,
+    SessionInUse,
+    SqliteSessionLog,
+    UnknownSession,
+    tool,
+)
 from trunkline.simulator import CallTool, FunctionBrain, Gate, Hold, Say
 
 PATIENCE_S = 15.0
@@ -42,6 +51,10 @@ class Agent:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._lines.put(line.strip())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def until(self, beginning: str) -> str:
         """Wait for a line that begins so; lines of different threads come in any order."""
@@ -236,6 +249,38 @@ def test_a_session_that_is_open_cannot_be_resumed_beside_itself(simulate, next_p
     session.send_text("hi").get(timeout=PATIENCE_S)
     with pytest.raises(InvalidCommand, match="is open"):
         broker.resume(session.session_id).get(timeout=PATIENCE_S)
+
+
+def test_a_session_that_another_process_has_cannot_be_resumed_until_that_is_dead(
+    simulate, run_agent, next_process
+):
+    simulator = simulate()
+    agent = run_agent(simulator, "What's the capital of Canada?")
+    session_id = agent.until("accepted").split()[1]
+    agent.until("assistant_turn_completed")
+    broker = next_process(simulator)
+    with pytest.raises(SessionInUse) as refused:
+        broker.resume(session_id).get(timeout=PATIENCE_S)
+    assert (refused.value.session_id, refused.value.pid) == (session_id, agent.pid)
+    assert len(simulator.wire.sent("session.update")) == 1, "it was not even tried"
+    agent.kill()
+    session = broker.resume(session_id).get(timeout=PATIENCE_S)
+    assert [item.role for item in session.history().get(timeout=PATIENCE_S)] == ["user", "assistant"]
+
+
+def test_a_session_that_was_closed_is_free_for_another_process(simulate, next_process):
+    simulator = simulate()
+    one, other = next_process(simulator), next_process(simulator)
+    session = one.connect().get(timeout=PATIENCE_S)
+    session.send_text("What's the capital of Canada?").get(timeout=PATIENCE_S)
+    answer(session)
+    with pytest.raises(SessionInUse):
+        other.resume(session.session_id).get(timeout=PATIENCE_S)
+    session.close().get(timeout=PATIENCE_S)
+    again = other.resume(session.session_id).get(timeout=PATIENCE_S)
+    assert [item.role for item in again.history().get(timeout=PATIENCE_S)] == ["user", "assistant"]
+    with pytest.raises(SessionInUse):
+        one.resume(session.session_id).get(timeout=PATIENCE_S)
 
 
 def test_a_resume_that_finds_no_provider_fails_and_can_be_tried_again(simulate, run_agent, next_process):
