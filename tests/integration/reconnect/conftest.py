@@ -13,7 +13,16 @@ import pytest
 
 from trunkline import OpenAIGateway, RawFrame, tool
 from trunkline.actors.named_timers import TimerDue
-from trunkline.gateway.simulator import CallTool, FunctionBrain, Say, Simulator, Speak, encode_words
+from trunkline.gateway.simulator import (
+    CallTool,
+    FunctionBrain,
+    Gate,
+    Hold,
+    Say,
+    Simulator,
+    Speak,
+    encode_words,
+)
 from trunkline.testing import FaultPlan, FaultyGateway
 
 
@@ -36,6 +45,19 @@ def tool_brain(conversation: Any) -> list[Any]:
     if ("function_call_output", None) in kinds[last_user:]:
         return [Say("heard " + " ".join(users(conversation)))]
     return [Say("wait"), CallTool("look", {"what": users(conversation)[-1]})]
+
+
+class Half:
+    """A brain whose first answer stops in the middle; then it says what it heard."""
+
+    def __init__(self) -> None:
+        self._first = True
+
+    def __call__(self, conversation: Any) -> list[Any]:
+        if self._first:
+            self._first = False
+            return [Say(["half ", Hold(Gate()), "whole"])]
+        return text_brain(conversation)
 
 
 @tool
@@ -75,13 +97,13 @@ def kinds() -> dict[str, Kind]:
 
 @pytest.fixture
 def rig(open_session: Callable[..., Any], servers: list[Any]) -> Callable[..., Any]:
-    """`rig(kind, *faults, **config)`: a Stage of this kind of turn; its server has `plan`."""
+    """`rig(kind, *faults, **config)`: a Stage of this kind of turn; its server has `plan`. `half`: see Half."""
 
     def start(
         kind: str = "text",
         *faults: Any,
         options: Any = None,
-        brain: Any = None,
+        half: bool = False,
         seam: str = "simulator",
         gateway: Any = None,
         **config: Any,
@@ -89,7 +111,7 @@ def rig(open_session: Callable[..., Any], servers: list[Any]) -> Callable[..., A
         plan = FaultPlan(*faults, seed=1)
         here = plan if seam == "simulator" else None
         simulator = Simulator(
-            FunctionBrain(brain or KINDS[kind].brain), faults=here, **(options or {})
+            FunctionBrain(Half() if half else KINDS[kind].brain), faults=here, **(options or {})
         ).start()
         servers.append(simulator)
         made = gateway(simulator.url) if gateway else OpenAIGateway("test", base_url=simulator.url)
@@ -120,10 +142,11 @@ class Move:
     def until_ready(self) -> None:
         """Have the line opened, and go on when the session knows that it is there."""
         self.due()
-        self._until_told("session.updated")
+        self.until_told("session.updated")
         self._stage.session.get_instructions().get(timeout=10)  # what came with it is dealt with
 
-    def _until_told(self, type: str) -> None:
+    def until_told(self, type: str) -> None:
+        """Have the session read on to the next event of this type, of whatever line."""
         while True:
             event = self._frames.get(10)
             if isinstance(event, RawFrame) and (event.direction, event.type) == ("received", type):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trunkline.gateway.simulator import Gate, Hold, Say, encode_words
+from trunkline.gateway.simulator import encode_words
 from trunkline.testing import HttpStatus, Refuse, Reset
 
 SHORT = {"session_max_age_s": 4.0}
@@ -23,20 +23,6 @@ def numbers_on(stage: Any, line: int) -> list[int]:
     appends = stage.wire.sent("input_audio_buffer.append", line)
     said = b"".join(base64.b64decode(frame["audio"]) for frame in appends)
     return [int(number) for number in np.frombuffer(said, "<i2")[::240]]
-
-
-class Half:
-    """A brain whose first answer stops in the middle; then it says what it heard."""
-
-    def __init__(self) -> None:
-        self.gate = Gate()
-        self._first = True
-
-    def __call__(self, conversation: Any) -> list[Any]:
-        if self._first:
-            self._first = False
-            return [Say(["half ", Hold(self.gate), "whole"])]
-        return [Say("heard " + " ".join(text for text in conversation.user_texts if text))]
 
 
 class TestStatement09Rollover:
@@ -122,7 +108,7 @@ class TestStatement09LinesThatAreLost:
     def test_the_line_that_is_ready_serves_at_once_when_the_old_one_is_lost(
         self, rig: Any, move: Any, answers: Any
     ) -> None:
-        stage = rig("text", Reset().on("input_audio_buffer.clear"), brain=Half())
+        stage = rig("text", Reset().on("input_audio_buffer.clear"), half=True)
         way = move(stage)
         stage.say("one")
         stage.events.until("assistant_text_delta")
@@ -147,7 +133,7 @@ class TestStatement09AudioAtTheLimit:
     """A session that cannot move when it should, for its answer takes too long, and then must while somebody speaks."""
 
     def busy(self, rig: Any, move: Any, **config: Any) -> tuple[Any, Any]:
-        stage = rig("spoken", brain=Half(), **config)
+        stage = rig("spoken", half=True, **config)
         way = move(stage)
         stage.say("one")
         stage.events.until("assistant_transcript_delta")
