@@ -88,10 +88,10 @@ def _mapped(error: BaseException) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
     mapped = ConnectError(f"the gateway's connect() raised {type(error).__name__}", recoverable=False)
-    if isinstance(error, Exception):
-        mapped.__cause__ = (
-            error  # a bug in the gateway. But what sys.exit() says in a key callable may be a secret.
-        )
+    if isinstance(
+        error, Exception
+    ):  # a bug in the gateway. But what sys.exit() says in a key callable may be a secret.
+        mapped.__cause__ = error
     return mapped
 
 

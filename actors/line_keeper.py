@@ -40,7 +40,7 @@ from .effects import (
     SwitchLine,
 )
 from .events import Error, SessionOpened, SessionUpdated
-from .line_state import OPEN_TIMER, LineState, Phase
+from .line_state import OPEN_TIMER, RETRY_TIMER, LineState, Phase
 from .rollover import Rollover, Successor
 from .session_log import SessionConfirmed
 
@@ -83,7 +83,7 @@ class LineKeeper:
         epoch_s: what to add to the session's clock to get Unix time.
 
     Attributes:
-        rollover: the line that is to follow, while there is one.
+        rollover: keeps the line that is to follow.
     """
 
     def __init__(
@@ -119,6 +119,11 @@ class LineKeeper:
         self._refusal: ErrorDetail | None = None
         self._warned_at = 0.0
         self._waiting_for_open: list[int] = []
+        self._timers: dict[Hashable, Callable[[float], Effects]] = {
+            OPEN_TIMER: self._open_timed_out,
+            RETRY_TIMER: self._retry_due,
+            REFUSED_TIMER: self._refusal_due,
+        }
 
     @property
     def phase(self) -> Phase:
@@ -141,7 +146,7 @@ class LineKeeper:
         """Open a line."""
         return self._lines.open(now)
 
-    def connected(self, attempt: int, _now: float) -> tuple[bool, Effects]:
+    def connected(self, attempt: int) -> tuple[bool, Effects]:
         """A line is open. Returns whether it is taken (else it came too late and must be closed), and effects."""
         if attempt == self.rollover.attempt:
             return self.rollover.connected(attempt)
@@ -170,14 +175,6 @@ class LineKeeper:
         return self._lost(_refused(refusal, error.close_code), now)
 
     # -- the line that is to follow
-
-    def receive_next(self, event: ServerEvent, _now: float) -> Effects:
-        """The server said something on the line that is to follow the one that serves."""
-        return self.rollover.receive(event)
-
-    def next_lost(self, error: LineClosed, _now: float) -> Effects:
-        """The line that was to follow ended first."""
-        return self.rollover.lost(error)
 
     def move(self, now: float) -> Effects:
         """Leave the line for the one that follows it."""
@@ -216,23 +213,27 @@ class LineKeeper:
 
     def timer(self, key: Hashable, now: float) -> Effects:
         """One of the line's timers is due; any other is none of its business."""
-        match key:
-            case "retry":
-                return self._lines.open(now) if self._lines.phase is Phase.WAITING else NOTHING
-            case "rollover":
-                return self.rollover.due() if self.up else NOTHING
-            case "rollover_limit":
-                self.rollover.overdue = True
-                return NOTHING
-            case "rollover_open":
-                return self.rollover.timed_out()
-            case "open":
-                return self._open_timed_out(now)
-            case "refused":
-                refusal = self._refusal
-                return self._lost(_refused(refusal, None), now) if refusal is not None else NOTHING
-            case _:
-                return NOTHING
+        handler = self._timers.get(key)
+        if handler is not None:
+            return handler(now)
+        return self.rollover.timer(key) if self.up else NOTHING
+
+    def _retry_due(self, now: float) -> Effects:
+        return self._lines.open(now) if self._lines.phase is Phase.WAITING else NOTHING
+
+    def _refusal_due(self, now: float) -> Effects:
+        refusal = self._refusal
+        return self._lost(_refused(refusal, None), now) if refusal is not None else NOTHING
+
+    def _open_timed_out(self, now: float) -> Effects:
+        if self._lines.phase not in (Phase.CONNECTING, Phase.GREETING):
+            return NOTHING
+        connecting = self._lines.phase is Phase.CONNECTING
+        where = "the upgrade" if connecting else "session.created and session.updated"
+        error = ConnectTimeout(f"no line within {self._lines.timeout_s} s: waited for {where}")
+        return self._lost(error, now)
+
+    # -- what the server says
 
     def created(self, event: wire.SessionCreated, _now: float) -> Effects:
         """The provider greets."""
@@ -315,15 +316,6 @@ class LineKeeper:
     def _finish(self, finish: Finish) -> Effects:
         self._lines.phase = Phase.ENDED
         return [*self.rollover.ended(), *self._riders.over(), finish]
-
-    def _open_timed_out(self, now: float) -> Effects:
-        if self._lines.phase not in (Phase.CONNECTING, Phase.GREETING):
-            return NOTHING
-        connecting = self._lines.phase is Phase.CONNECTING
-        where = "the upgrade" if connecting else "session.created and session.updated"
-        return self._lost(
-            ConnectTimeout(f"no line within {self._lines.timeout_s} s: waited for {where}"), now
-        )
 
 
 def _refused(detail: ErrorDetail, close_code: int | None) -> HandshakeRefused:

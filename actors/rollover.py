@@ -10,13 +10,13 @@ Source: the session contract, statement 9; server event ``session.created`` (``e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum
 
 from ..gateway import server_events as wire
 from ..gateway.client_events import ClientEvent
-from ..gateway.errors import ConnectTimeout, GatewayError, LineClosed, ServerError
+from ..gateway.errors import ConnectError, ConnectTimeout, GatewayError, LineClosed, ServerError
 from ..gateway.server_events import ServerEvent
 from ..gateway.wire_types import SessionInfo
 from .effects import NOTHING, DropLine, Effect, Effects, OpenLine, SendToNext, StartTimer, StopTimer
@@ -121,14 +121,26 @@ class Rollover:
 
     # -- the successor
 
-    def due(self) -> Effects:
-        """It is time to open one."""
+    def timer(self, key: Hashable) -> Effects:
+        """One of its timers is due; any other is none of its business."""
+        if key == DUE_TIMER:
+            return self._due()
+        if key == LIMIT_TIMER:
+            self.overdue = True
+        return self._timed_out() if key == OPEN_TIMER else NOTHING
+
+    def _due(self) -> Effects:
         self.near = True
         if self._stage is not Stage.NONE:
             return NOTHING
         self._stage = Stage.CONNECTING
         self.attempt = self._number()
         return [OpenLine(self.attempt, self._timeout_s), StartTimer(OPEN_TIMER, self._timeout_s)]
+
+    def _timed_out(self) -> Effects:
+        if self._stage not in (Stage.CONNECTING, Stage.GREETING):
+            return NOTHING
+        return self._failed(ConnectTimeout(f"no second line within {self._timeout_s} s"))
 
     def connected(self, attempt: int) -> tuple[bool, Effects]:
         """Its line is open. Returns whether it is taken, and effects."""
@@ -151,26 +163,20 @@ class Rollover:
             case wire.SessionUpdated(session=session) if self._stage is Stage.GREETING:
                 return self._confirmed(session)
             case wire.Error(error=detail):
-                return self.failed(ServerError.from_detail(detail))
+                return self._failed(ServerError.from_detail(detail))
             case _:
                 pass
         return NOTHING
 
     def connect_failed(self, error: Exception) -> Effects:
         """The ConnectWorker came back without a line."""
-        return self.failed(error) if self._stage is Stage.CONNECTING else NOTHING
-
-    def timed_out(self) -> Effects:
-        """It is not there in time."""
-        if self._stage not in (Stage.CONNECTING, Stage.GREETING):
-            return NOTHING
-        return self.failed(ConnectTimeout(f"no second line within {self._timeout_s} s"))
+        return self._failed(error) if self._stage is Stage.CONNECTING else NOTHING
 
     def lost(self, error: LineClosed) -> Effects:
         """It ended before it served."""
-        return self.failed(error) if self._stage in (Stage.GREETING, Stage.READY) else NOTHING
+        return self._failed(error) if self._stage in (Stage.GREETING, Stage.READY) else NOTHING
 
-    def failed(self, error: Exception) -> Effects:
+    def _failed(self, error: Exception) -> Effects:
         """The attempt led to nothing: try again, unless it would fail again."""
         if self.attempt is None:
             return NOTHING
@@ -183,7 +189,7 @@ class Rollover:
             message = f"no second line, so this one serves until the provider ends it: {error}"
             return [*effects, Error(error.code or "rollover_failed", message, recoverable=True)]
         delay_s = min(self._longest_delay_s, FIRST_DELAY_S * 2.0 ** (self._failures - 1))
-        wait_s = getattr(error, "retry_after_s", None) or 0.0
+        wait_s = (error.retry_after_s if isinstance(error, ConnectError) else None) or 0.0
         return [*effects, StartTimer(DUE_TIMER, delay_s, jitter=True, at_least_s=wait_s)]
 
     def _greet(self) -> list[Effect]:

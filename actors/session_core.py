@@ -124,9 +124,9 @@ class SessionCore:
         """The server sent a frame that is no event; the next one is handled normally."""
         return [Error(error.code or "invalid_frame", str(error), recoverable=True)]
 
-    def connected(self, attempt: int, now: float) -> tuple[bool, Effects]:
+    def connected(self, attempt: int, _now: float) -> tuple[bool, Effects]:
         """A line is open. Returns whether it is taken (else it came too late and must be closed), and effects."""
-        return self._keeper.connected(attempt, now)
+        return self._keeper.connected(attempt)
 
     def connect_failed(self, attempt: int, error: Exception, now: float) -> Effects:
         """The ConnectWorker came back without a line."""
@@ -138,11 +138,11 @@ class SessionCore:
 
     def receive_next(self, event: ServerEvent, now: float) -> Effects:
         """The server said something on the line that is to follow the one that serves."""
-        return self._then_move(self._keeper.receive_next(event, now), now)
+        return self._then_move(self._rollover.receive(event), now)
 
-    def next_line_lost(self, error: LineClosed, now: float) -> Effects:
+    def next_line_lost(self, error: LineClosed, _now: float) -> Effects:
         """The line that was to follow ended first."""
-        return self._keeper.next_lost(error, now)
+        return self._rollover.lost(error)
 
     def timer(self, key: Hashable, now: float) -> Effects:
         """A timer is due."""

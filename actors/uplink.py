@@ -37,9 +37,8 @@ class Uplink:
 
     def __init__(self, encode: Callable[[ClientEvent], bytes]) -> None:
         self._encode = encode
-        self._held: deque[tuple[bytes, int | None]] = (
-            deque()
-        )  # frames, and whom to answer when the line took them
+        # frames, and whom to answer when the line took them
+        self._held: deque[tuple[bytes, int | None]] = deque()
         self._full: SendBufferFull | None = None
         self._commits = False
         self._refused = 0  # told, not asked: nobody knows yet
