@@ -26,6 +26,8 @@ _MAX_MS = 10 * 60_000
 """So much is held of a turn, or of what is appended without turn detection; the oldest goes first."""
 _MAX_SILENT_MS = 60_000
 """So much is held while nobody speaks: a client that streams silence is not buffered for without bound."""
+_LAST_WORD_MS = 5_000
+"""So much is listened to for the last word of a sentence: it lies in it, and a long turn with many lulls costs no more."""
 _SENTENCE_ENDS = (".", "?", "!")
 
 
@@ -211,7 +213,8 @@ class InputAudio:
     def _sounds_finished(self, at_ms: float) -> bool:
         if self._speech is None:
             return False
-        said = decode(self._buffer.peek(self._speech.start_ms, at_ms), self._format)
+        start_ms = max(self._speech.start_ms, at_ms - _LAST_WORD_MS)
+        said = decode(self._buffer.peek(start_ms, at_ms), self._format)
         words = decode_words(said, RATES_HZ[self._format])
         return bool(words) and words[-1].word.endswith(_SENTENCE_ENDS)
 

@@ -225,6 +225,14 @@ def test_a_finished_sentence_ends_a_semantic_turn_before_its_time():
         assert told(steps)[2] == f"speech_stopped {len(said) // 24 + silent_ms}"
 
 
+def test_a_long_turn_ends_with_its_last_sentence():
+    detection = {"type": "semantic_vad", "eagerness": "low"}
+    said = [encode_words("and so on " * 20), quiet(600), encode_words("but what time is it?"), quiet(9000)]
+    steps = audio_of(settings_of(detection)).append(b64(np.concatenate(said)))
+    end_ms = sum(len(part) for part in said[:-1]) // 24 + 500
+    assert told(steps)[2] == f"speech_stopped {end_ms}"
+
+
 def test_an_idle_user_is_prompted_once_the_response_is_heard():
     audio = audio_of(vad(idle_timeout_ms=6000))
     audio.append(b64(quiet(1000)))

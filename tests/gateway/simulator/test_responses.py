@@ -104,6 +104,27 @@ def test_the_voice_of_a_response_is_locked_with_the_sessions(simulate, connected
     client.respond(audio={"output": {"voice": "marin"}})
 
 
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_each_event_says_where_it_belongs(simulate, connected, modality):
+    client = connected(simulate(answering(Say("Hello there"), CallTool("add", {"a": 1}))))
+    client.expect("session.created")
+    events = client.respond(output_modalities=[modality])
+    response = events[-2]["response"]
+    for event in events:
+        if "item_id" in event:
+            assert event["item_id"] == response["output"][event["output_index"]]["id"]
+            assert event["response_id"] == response["id"]
+    parts = [
+        event
+        for event in events
+        if event["type"].split(".")[1] not in ("output_item", "function_call_arguments")
+    ]
+    parts = [event for event in parts if "item_id" in event]
+    assert len(parts) > 4
+    assert {(event["output_index"], event["content_index"]) for event in parts} == {(0, 0)}
+    assert {event["output_index"] for event in events if "output_index" in event} == {0, 1}
+
+
 @pytest.mark.parametrize(
     "begin", [lambda client: client.say("hi"), lambda client: client.respond(conversation="none")]
 )
