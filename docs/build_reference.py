@@ -382,7 +382,10 @@ def main() -> int:
     sys.path.insert(0, str(ROOT / "src"))  # this checkout's, whatever is installed
     wanted = pages()
     to_write = stale(wanted)
-    if "--check" in sys.argv[1:]:
+    if sys.argv[1:] not in ([], ["--check"]):
+        sys.stderr.write("usage: python docs/build_reference.py [--check]\n")
+        return 2
+    if sys.argv[1:]:
         sys.stdout.writelines(
             f"{path.relative_to(ROOT)} is not up to date: run `make docs`\n" for path in to_write
         )

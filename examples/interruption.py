@@ -8,6 +8,7 @@ takes for words, and the loudspeaker only counts.
 import threading
 import time
 from collections import deque
+from typing import Self
 
 from provider import gateway
 
@@ -17,6 +18,7 @@ from trunkline import (
     AssistantTurnCompleted,
     Broker,
     Config,
+    EventStream,
     Interrupted,
     ServerVad,
     SessionProxy,
@@ -32,7 +34,7 @@ RATE_HZ = 24_000
 
 
 class Loudspeaker:
-    """Plays in real time what it is given, and tells the session how far it is with each item."""
+    """Plays in real time what it is given, and tells the session how far it is with each item. ``with`` ends it."""
 
     def __init__(self, session: SessionProxy) -> None:
         self._session = session
@@ -48,23 +50,26 @@ class Loudspeaker:
         with self._changed:
             for at in range(0, len(pcm), rate_hz // 50):
                 self._queue.append((item_id, 1000 * len(pcm[at : at + rate_hz // 50]) / rate_hz))
-            self._changed.notify()
+            self._changed.notify_all()
 
     def flush(self) -> None:
         """Fall silent at once."""
         with self._changed:
             self._queue.clear()
 
-    def wait_until_playing(self, at_least_ms: float) -> None:
-        """Return when so much was heard."""
+    def wait_until_playing(self, at_least_ms: float) -> bool:
+        """Return when so much was heard, or it was ended. Returns whether it still plays."""
         with self._changed:
-            self._changed.wait_for(lambda: sum(self._played_ms.values()) >= at_least_ms, PATIENCE_S)
+            heard = lambda: sum(self._played_ms.values()) >= at_least_ms  # noqa: E731
+            return self._changed.wait_for(lambda: heard() or not self._running, PATIENCE_S) and self._running
 
-    def stop(self) -> None:
-        """End the thread."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         with self._changed:
             self._running = False
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join()
 
     def _play(self) -> None:
@@ -77,7 +82,7 @@ class Loudspeaker:
             time.sleep(length_ms / 1000)
             with self._changed:
                 played_ms = self._played_ms[item_id] = self._played_ms.get(item_id, 0.0) + length_ms
-                self._changed.notify()
+                self._changed.notify_all()
             self._session.report_playback(item_id, played_ms)
 
 
@@ -94,43 +99,47 @@ def main() -> None:
     with gateway() as provider, Broker.start("gpt-realtime-2", gateway=provider, config=config) as broker:
         session = broker.connect().get(timeout=PATIENCE_S)
         events = session.events()
-        loudspeaker = Loudspeaker(session)
-        cutter: threading.Thread | None = None
-        turns = 0
-        speak(session, STORY)
-        for event in events:
-            match event:
-                case UserTranscript(text=text):
-                    print(f"you: {text}")
-                case AssistantAudioDelta(item_id=str(item_id), pcm=pcm, rate_hz=rate_hz):
-                    loudspeaker.add(item_id, pcm, rate_hz)
-                    if cutter is None:
-                        cutter = threading.Thread(target=cut_in, args=(session, loudspeaker), name="user")
-                        cutter.start()
-                case UserSpeechStarted():
-                    print("the user speaks")
-                case Interrupted(reason=reason, audio_end_ms=audio_end_ms):
-                    loudspeaker.flush()
-                    print(f"interrupted ({reason}): {audio_end_ms} ms were heard")
-                case AssistantTranscript(text=text):
-                    print(f"assistant: {text}")
-                case AssistantTurnCompleted(status=status):
-                    turns += 1
-                    print(f"turn {turns} is {status}")
-                    if turns == 2:
-                        break
-        loudspeaker.stop()
-        if cutter is not None:
-            cutter.join()
+        with Loudspeaker(session) as loudspeaker:
+            converse(session, events, loudspeaker)
         for item in session.history().get(timeout=PATIENCE_S):
             print(f"{item.role}: {item.text}" + (" [cut off here]" if item.truncated else ""))
         session.close().get()
 
 
+def converse(session: SessionProxy, events: EventStream, loudspeaker: Loudspeaker) -> None:
+    """Ask for a story, cut in, and hear the answer to that."""
+    cutter: threading.Thread | None = None
+    turns = 0
+    speak(session, STORY)
+    for event in events:
+        match event:
+            case UserTranscript(text=text):
+                print(f"you: {text}")
+            case AssistantAudioDelta(item_id=str(item_id), pcm=pcm, rate_hz=rate_hz):
+                loudspeaker.add(item_id, pcm, rate_hz)
+                if cutter is None:
+                    cutter = threading.Thread(target=cut_in, args=(session, loudspeaker), name="user")
+                    cutter.start()
+            case UserSpeechStarted():
+                print("the user speaks")
+            case Interrupted(reason=reason, audio_end_ms=audio_end_ms):
+                loudspeaker.flush()
+                print(f"interrupted ({reason}): {audio_end_ms} ms were heard")
+            case AssistantTranscript(text=text):
+                print(f"assistant: {text}")
+            case AssistantTurnCompleted(status=status):
+                turns += 1
+                print(f"turn {turns} is {status}")
+                if turns == 2:
+                    break
+    if cutter is not None:
+        cutter.join()
+
+
 def cut_in(session: SessionProxy, loudspeaker: Loudspeaker) -> None:
     """Wait until half a second was heard, and speak."""
-    loudspeaker.wait_until_playing(500)
-    speak(session, "What's the capital of Canada")
+    if loudspeaker.wait_until_playing(500):
+        speak(session, "What's the capital of Canada")
 
 
 if __name__ == "__main__":

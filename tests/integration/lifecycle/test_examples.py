@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import wave
@@ -161,6 +162,34 @@ def one_session_restarted(printed: str) -> None:
     assert changed.startswith("session_")
     assert changed.endswith("(SessionActor)")
     assert printed.count("restarts: 1") == 2
+
+
+@pytest.mark.parametrize("name", ["interruption.py", "push_to_talk.py"])
+def test_ctrl_c_ends_an_example_whatever_threads_it_has(name: str) -> None:
+    # Who runs the tests in the background ignores SIGINT, and a child would inherit that.
+    program = (
+        "import runpy, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"sys.path.insert(0, {str(EXAMPLES)!r})\n"
+        f"runpy.run_path({str(EXAMPLES / name)!r}, run_name='__main__')\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program],
+        env={**environment, "PYTHONPATH": str(ROOT / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        try:
+            assert running.stdout is not None
+            assert running.stdout.readline()
+            running.send_signal(signal.SIGINT)
+            _, complained = running.communicate(timeout=BOUND_S)
+        finally:
+            running.kill()
+    assert running.returncode == -signal.SIGINT
+    assert complained.splitlines()[-1] == "KeyboardInterrupt"
 
 
 def test_an_example_runs_from_anywhere_with_the_package_installed(tmp_path: Path) -> None:
