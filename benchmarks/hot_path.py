@@ -3,6 +3,10 @@
 The floor is one plain thread: ``recv()`` with ``skip_utf8_validation`` and the same msgspec decode, no actor. Prints tables
 on standard error and JSON on standard output. Ratios count: above 1 is faster than the floor. On a machine that does other things
 as well, the CPU time is the steadier figure; it adds up all threads.
+
+What is per frame is per frame that the session has read. A flood is faster than a subscriber in another thread reads, and who lags
+loses deltas: how many is told (*lost*), as they cost the subscriber nothing. Of the mix one frame in four is an event of its own, a
+transcript; the items and ends of responses come again and again under the same ids, which a session knows and tells nobody.
 """
 
 import argparse
@@ -16,7 +20,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import pykka
 import websocket
@@ -27,6 +31,7 @@ from trunkline import (
     AssistantTurnStarted,
     Broker,
     Config,
+    Error,
     Event,
     OpenAIGateway,
     RealtimeEvent,
@@ -41,10 +46,15 @@ PATIENCE_S = 120.0
 
 
 class Instant(NamedTuple):
-    """A moment, or the time between two: on the wall, and of this process's threads together. Seconds."""
+    """A moment, or the time between two: on the wall, and of this process's threads together. Seconds.
+
+    Attributes:
+        lost: how many deltas the subscriber was too slow for in that time.
+    """
 
     wall: float = 0.0
     cpu: float = 0.0
+    lost: int = 0
 
     @classmethod
     def now(cls) -> Self:
@@ -62,6 +72,7 @@ class Clock:
     def __init__(self) -> None:
         self.began = self.ended = Instant()
         self.done = threading.Event()
+        self.lost = 0
 
     def see(self, event: Event) -> None:
         """Take the time of the first and the last event."""
@@ -72,6 +83,8 @@ class Clock:
                 self.done.set()
         elif kind is AssistantTurnStarted:
             self.began = Instant.now()
+        elif isinstance(event, Error):
+            self.lost += event.dropped
 
 
 class PlainActor(pykka.ThreadingActor):
@@ -133,7 +146,7 @@ def session(subscribe: Callable[[Any, Clock], Any]) -> Callable[[str, str, int],
             if not clock.done.wait(PATIENCE_S):
                 raise SystemExit(f"{mix}: the flood did not end within {PATIENCE_S} s")
             end()
-        return clock.began.until(clock.ended)
+        return clock.began.until(clock.ended)._replace(lost=clock.lost)
 
     return measure
 
@@ -178,12 +191,15 @@ VARIANTS: dict[str, Callable[[str, str, int], Instant]] = {
 }
 
 
-def run(
-    url: str, repeats: int, scale: float
-) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
-    """Return microseconds per frame by mix and variant, the variants interleaved: wall medians, and the least CPU."""
-    found: dict[str, dict[str, float]] = {}
-    cpu: dict[str, dict[str, float]] = {}
+Figures: TypeAlias = dict[str, dict[str, float]]
+"""By mix and variant."""
+
+
+def run(url: str, repeats: int, scale: float) -> tuple[Figures, Figures, Figures]:
+    """Return microseconds per frame, the variants interleaved: wall medians, the least CPU; and the share of frames lost."""
+    found: Figures = {}
+    cpu: Figures = {}
+    lost: Figures = {}
     for mix in MIXES:
         data, count = flood(mix)
         rounds = max(1, round(MEGABYTES[mix] * scale * 1e6 / len(data)))
@@ -196,7 +212,9 @@ def run(
             name: statistics.median(one.wall for one in seen) * per_frame for name, seen in times.items()
         }
         cpu[mix] = {name: min(one.cpu for one in seen) * per_frame for name, seen in times.items()}
-    return found, cpu
+        n_frames = repeats * rounds * count
+        lost[mix] = {name: sum(one.lost for one in seen) / n_frames for name, seen in times.items()}
+    return found, cpu, lost
 
 
 def unused_crash_point_ns() -> float:
@@ -221,7 +239,7 @@ def unused_crash_point_ns() -> float:
     return max(0.0, min(rounds)) * 1e9 / len(passes)
 
 
-def table(title: str, found: dict[str, dict[str, float]]) -> str:
+def table(title: str, found: Figures) -> str:
     """Return the figures for people."""
     head = "".join(f"{f'{mix} {average_size(mix)} B':>22}" for mix in MIXES)
     lines = [f"{title:<36}{head}"]
@@ -232,7 +250,7 @@ def table(title: str, found: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def ratios_to_floor(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+def ratios_to_floor(found: Figures) -> Figures:
     """Return how many times faster than the floor each variant is."""
     return {
         mix: {name: rows["floor: recv() and decode"] / us for name, us in rows.items()}
@@ -256,7 +274,7 @@ def main() -> None:
     assert server.stdout is not None
     try:
         port = int(server.stdout.readline())
-        found, cpu = run(f"ws://127.0.0.1:{port}/v1/realtime", options.repeats, options.scale)
+        found, cpu, lost = run(f"ws://127.0.0.1:{port}/v1/realtime", options.repeats, options.scale)
     finally:
         server.stdin.close()
         server.wait(10)
@@ -265,6 +283,12 @@ def main() -> None:
     share = point_ns / 10 / found["text"]["session to callback"]
     print(table("wall us per frame (x = times the floor)", found), file=sys.stderr)
     print(table("CPU us per frame, all threads", cpu), file=sys.stderr)
+    for mix, rows in lost.items():
+        for name, share in rows.items():
+            if share:
+                print(
+                    f"{name}, {mix}: {100 * share:.1f} % lost, the subscriber was too slow", file=sys.stderr
+                )
     print(
         f"\na crash point that is not armed: {point_ns:.1f} ns, {share:.2f} % of a text frame",
         file=sys.stderr,
@@ -276,6 +300,7 @@ def main() -> None:
         "ratio_to_floor": ratios,
         "cpu_us_per_frame": cpu,
         "cpu_ratio_to_floor": ratios_to_floor(cpu),
+        "lost_share": lost,
         "unused_crash_point_ns": point_ns,
     }
     print(json.dumps({"where": where, **figures}, indent=1))

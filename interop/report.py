@@ -1,8 +1,10 @@
 """`make interop`: run this folder and print which client completes which flow against the simulator.
 
-Exits non-zero when a test fails, a client has no test of a flow, or a test names no flow.
+Exits non-zero when a test fails, a client has no test of a flow, a client that is required here has none at all, or a test
+names no flow.
 """
 
+import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ FLOWS = (
     "out of band",
 )
 PASS, REFUSES, FAIL, MISSING = "pass", "not supported", "FAIL", "NO TEST"
+WORST_FIRST = (FAIL, MISSING, REFUSES, PASS)
+NO_CLIENTS = {"pytest", "pytest-timeout"}
 
 
 @dataclass
@@ -70,6 +74,13 @@ class Results:
             cell.status = REFUSES if cell.reason else PASS
 
 
+def required() -> set[str]:
+    """Return the clients of requirements.txt, by their packages' names."""
+    lines = (HERE / "requirements.txt").read_text().splitlines()
+    found = (re.match(r"[\w-]+", line) for line in lines)
+    return {match[0] for match in found if match} - NO_CLIENTS
+
+
 def named(client: str) -> str:
     return f"{client} {version(client.partition(' ')[0])}"
 
@@ -79,7 +90,10 @@ def print_table(cells: list[Cell]) -> None:
     width = max(len(named(client)) for client in clients) + 2
     print(f"\n{'flow':<17}" + "".join(f"{named(client):<{width}}" for client in clients).rstrip())
     for flow in FLOWS:
-        row = {cell.client: cell.status for cell in cells if cell.flow == flow}
+        row: dict[str, str] = {}
+        for cell in cells:
+            if cell.flow == flow:
+                row[cell.client] = min(cell.status, row.get(cell.client, PASS), key=WORST_FIRST.index)
         print(f"{flow:<17}" + "".join(f"{row.get(client, MISSING):<{width}}" for client in clients).rstrip())
     print("\nnot supported by the client, as the test shows:")
     for cell in cells:
@@ -114,7 +128,11 @@ def main() -> int:
     for nodeid in results.nameless:
         print(f"NAMES NO FLOW: {nodeid}")
     found = {(cell.client, cell.flow) for cell in cells if cell.status in (PASS, REFUSES)}
-    is_whole = len(found) == len({client for client, _ in found}) * len(FLOWS)
+    clients = {client for client, _ in found}
+    absent = required() - {client.partition(" ")[0] for client in clients}
+    for client in sorted(absent):
+        print(f"{MISSING}: {client}")
+    is_whole = len(found) == len(clients) * len(FLOWS) and not absent
     return int(exit_code) or int(bool(results.nameless) or not is_whole)
 
 
