@@ -38,8 +38,9 @@ from .replay import OWN_ASK, Replay
 from .reply_gate import ReplyGate
 from .response_facts import failure_of, format_of, metadata_of, output_format_of, status_of
 from .side_responses import SideResponses, is_side
+from .skipped_calls import skipped
 from .taking_back import take_back
-from .tool_batches import ToolBatches, skipped
+from .tool_batches import ToolBatches
 from .tool_outcome import ToolOutcome
 from .tool_rounds import ToolRounds
 from .turns import Turn, Turns, announce
@@ -57,6 +58,8 @@ class Conversation:
         batches: ToolBatches,
         ledger: Ledger,
         side: SideResponses,
+        *,
+        takes_calls: bool = True,
     ) -> None:
         self._config = config
         self._new_id = new_id
@@ -64,7 +67,8 @@ class Conversation:
         self._side = side
         self._tools = ToolRounds(config, gate, batches, ledger)
         self._ledger = ledger
-        self._replay = Replay(ledger.history, with_tools=bool(config.tools or config.mcp_servers))
+        with_tools = bool(config.tools or config.mcp_servers)
+        self._replay = Replay(ledger.history, with_tools=with_tools, takes_calls=takes_calls)
         self._items = ConversationItems(ledger, self._replay, gate, new_id)
         self._playback = Playback()
         self._turns = Turns(self._playback, config.output_audio_format)

@@ -17,11 +17,11 @@ from ..gateway.client_events import ConversationItemDelete
 from ..gateway.items import assistant_text
 from ..gateway.wire_types import Item, Response
 from .effects import NOTHING, Effect, Effects, Send
+from .item_creation import ITEM_EVENT, create_item
 from .ledger import Ledger
 from .replay import Replay
 from .reply_gate import ReplyGate
 from .response_facts import status_of
-from .tool_batches import ITEM_EVENT, create_item
 from .turns import Turn
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from ..gateway.items import assistant_text, input_text, item_text
 from ..gateway.wire_types import ContentPart, Item
+from .item_creation import answered_call
 from .session_log import (
     Entry,
     ItemDeleted,
@@ -196,13 +197,13 @@ class History:
         """Return the conversation, oldest first."""
         return [self._show(item_id) for item_id in self._order]
 
-    def replay(self) -> list[Item]:
+    def replay(self, *, takes_calls: bool = True) -> list[Item]:
         """Return what a new line has to hear, in order, with the ids of the items.
 
         Messages as text: what was heard of the assistant, the transcript of the user; what has none is left out. A call and
-        its output go together; a call without output was dropped, and is left out.
+        its output go together, in words where the provider does not take calls; a call without output was dropped, and is left out.
         """
-        return [item for item_id in self._order for item in self._retell(item_id)]
+        return [item for item_id in self._order for item in self._retell(item_id, takes_calls)]
 
     def _show(self, item_id: str) -> HistoryItem:
         item, cut = self._items[item_id], self._cuts.get(item_id)
@@ -221,7 +222,7 @@ class History:
             n_images=sum(part.image_url is not None for part in item.content),
         )
 
-    def _retell(self, item_id: str) -> Iterator[Item]:
+    def _retell(self, item_id: str, takes_calls: bool) -> Iterator[Item]:
         item = self._items[item_id]
         match item.type:
             case "message" if item.role == "assistant":
@@ -236,8 +237,7 @@ class History:
             case "function_call":
                 output = self._output_of(item)
                 if output is not None:
-                    yield _for_replay(item)
-                    yield _for_replay(output)
+                    yield from answered_call(_for_replay(item), _for_replay(output), takes_calls=takes_calls)
             case _:
                 pass  # an output went with its call; what else there is, is the provider's to make
 

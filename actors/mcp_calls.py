@@ -25,8 +25,9 @@ from .events import (
     ToolCallFailed,
     ToolCallStarted,
 )
+from .item_creation import create_item
+from .skipped_calls import why_skipped
 from .tool_arguments import parse_arguments
-from .tool_batches import create_item, why_skipped
 from .tool_errors import ToolArgumentsError
 from .tool_outcome import ToolOutcome
 from .tool_rounds import ToolRounds

@@ -56,15 +56,17 @@ def build_core(
     in_line = (ask_id for ask_id in memory.open_asks if ask_id not in aside)
     gate.restore(in_line, memory.carried, memory.params)
     toolbox = ToolBox(recipe.config, recipe.tools)
+    takes_calls = bool(getattr(recipe.gateway, "takes_calls", True))
     batches = ToolBatches(
         recipe.runner,
         new_id,
         toolbox.terms,
         cast(Policy, config.on_interrupt),
         settle_dropped=config.settle_dropped_calls,
+        takes_calls=takes_calls,
     )
     ledger = Ledger(memory.history, memory.usage)
-    conversation = Conversation(config, new_id, gate, batches, ledger, side)
+    conversation = Conversation(config, new_id, gate, batches, ledger, side, takes_calls=takes_calls)
     return SessionCore(
         recipe.session_id,
         config,

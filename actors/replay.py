@@ -17,7 +17,7 @@ from ..gateway.client_events import ConversationItemCreate, ConversationItemDele
 from ..gateway.items import assistant_text
 from .effects import Effect, Effects, Send
 from .history import ROOT, History
-from .tool_batches import ITEM_EVENT, create_item
+from .item_creation import ITEM_EVENT, create_item
 
 OWN_ASK = "ask"  # the prefix of the id of an ask that is no item
 
@@ -28,13 +28,15 @@ class Replay:
     Args:
         history: the conversation.
         with_tools: see the attribute.
+        takes_calls: the provider takes tool calls as items.
 
     Attributes:
         with_tools: the model may call tools, so that its words need not be all it had to say.
     """
 
-    def __init__(self, history: History, *, with_tools: bool) -> None:
+    def __init__(self, history: History, *, with_tools: bool, takes_calls: bool = True) -> None:
         self._history = history
+        self._takes_calls = takes_calls
         self.with_tools = with_tools
         self._told: dict[str, None] = {}  # in the order of the line
         self._older: frozenset[str] = frozenset()  # all there was when the line began, told or left out
@@ -42,7 +44,7 @@ class Replay:
 
     def tell(self) -> Effects:
         """Tell a new line everything."""
-        items = self._history.replay()
+        items = self._history.replay(takes_calls=self._takes_calls)
         self._told = {item.id: None for item in items if item.id}
         self._older = frozenset(self._history.ids())
         self._shortened.clear()

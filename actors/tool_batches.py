@@ -12,24 +12,22 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from msgspec import UNSET
-
-from ..gateway.client_events import ConversationItemCreate
 from ..gateway.items import function_call, function_call_output
 from ..gateway.wire_types import Item
 from .effects import Effect, Effects, Record, Send, StartTimer, StartTool, StopTimer, StopTool
-from .events import Error, ToolBatchSubmitted, ToolCallCompleted, ToolCallDispatched, ToolCallFailed
+from .events import Error, ToolBatchSubmitted, ToolCallCompleted, ToolCallDispatched
+from .item_creation import answered_call, create_item
 from .memory import OpenBatch
 from .session_log import CallsBegan, CallsEnded, CallSettled, CallsInterrupted, ItemRecorded
+from .skipped_calls import call_failed
 from .tool_arguments import parse_arguments
 from .tool_errors import ToolArgumentsError
 from .tool_outcome import ToolOutcome
 from .tool_runner import ToolRunner
 from .tool_terms import ToolTerms
-from .turns import CallDraft, Turn
+from .turns import CallDraft
 
 _NO_LINE = -1  # what an earlier incarnation began came from a line that is gone
-ITEM_EVENT = "event_"  # the event id of an item's creation is this and the item's id
 Policy: TypeAlias = Literal["drop", "submit_completed_only", "submit"]
 
 
@@ -64,12 +62,14 @@ class ToolBatches:
         policy: Policy,
         *,
         settle_dropped: bool,
+        takes_calls: bool = True,
     ) -> None:
         self._runner = runner
         self._new_id = new_id
         self._terms = terms
         self._policy = policy
         self._settle_dropped = settle_dropped
+        self._takes_calls = takes_calls
         self._batches: dict[str, _Batch] = {}
         self._calls: dict[str, tuple[_Batch, _Call]] = {}
 
@@ -198,7 +198,8 @@ class ToolBatches:
             effects += [Record(ItemRecorded(item)) for item in pair]
             # On another line than the one the call came from, the provider has never seen the call.
             known = batch.line == line
-            effects += [Send(create_item(item)) for item in (pair[1:] if known else pair)]
+            told = pair[1:] if known else answered_call(*pair, takes_calls=self._takes_calls)
+            effects += [Send(create_item(item)) for item in told]
         effects += [
             Record(CallsEnded(turn_id)),
             ToolBatchSubmitted(turn_id, tuple(call.draft.call_id for call in batch.calls)),
@@ -360,36 +361,3 @@ def _draft(item: Item, index: int) -> CallDraft:
         announced=True,
         completed=True,
     )
-
-
-def create_item(item: Item, previous_item_id: str | None = None) -> ConversationItemCreate:
-    """Return the event that adds this item; its event id tells which item a refusal is about."""
-    place = UNSET if previous_item_id is None else previous_item_id
-    return ConversationItemCreate(item=item, previous_item_id=place, event_id=f"{ITEM_EVENT}{item.id}")
-
-
-def call_failed(turn_id: str, draft: CallDraft, code: str, message: str) -> ToolCallFailed:
-    """Return the event for a call without a result."""
-    return ToolCallFailed(turn_id, draft.call_id, draft.name, message, code, draft.item_id)
-
-
-def why_skipped(turn: Turn, status: str) -> tuple[str, str]:
-    """Return the code and the text for calls that do not run; ``status``: how their response ended."""
-    if status != "completed":
-        return status, f"the call did not run: its response is {status}"
-    if turn.default:
-        return "incomplete", "the call did not run: the model did not complete it"
-    return (
-        "out_of_band",
-        "the call did not run: its response is out of the conversation, as its output would be",
-    )
-
-
-def skipped(turn: Turn, status: str, runs: Collection[str] = ()) -> list[Effect]:
-    """Return the events for the calls of a turn that were announced and do not run; ``status``: how their response ended."""
-    code, message = why_skipped(turn, status)
-    return [
-        call_failed(turn.turn_id, call, code, message)
-        for call in turn.calls.values()
-        if call.announced and call.call_id not in runs
-    ]

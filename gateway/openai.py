@@ -45,6 +45,8 @@ class OpenAIGateway:
         allow_insecure: Whether `ws://` may lead to another machine.
         limits: How much each line may take, and how long: `LineLimits(ping_interval_s=5, pong_timeout_s=5)` finds out sooner
             that a line is dead.
+        takes_calls: Whether the provider takes tool calls as items, as OpenAI does. To one that does not, a new line's history
+            tells calls and their outputs in words.
 
     Raises:
         ConfigError: a setting cannot work; it names the field (the caller's fault).
@@ -66,7 +68,9 @@ class OpenAIGateway:
         ssl_context: ssl.SSLContext | None = None,
         allow_insecure: bool = False,
         limits: LineLimits = DEFAULT_LIMITS,
+        takes_calls: bool = True,
     ) -> None:
+        self.takes_calls = takes_calls
         self._line = LineRecipe(
             _endpoint() if base_url is None else base_url,
             own_headers={"OpenAI-Organization": organization, "OpenAI-Project": project},

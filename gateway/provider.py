@@ -12,7 +12,11 @@ from .transport import Transport
 
 
 class Gateway(Protocol):
-    """A provider of realtime sessions: how to reach it, and how it spells things."""
+    """A provider of realtime sessions: how to reach it, and how it spells things.
+
+    It may have an attribute ``takes_calls``: False if the provider takes no ``function_call`` items from a client. Then a new
+    line hears of tool calls and their outputs in words.
+    """
 
     def connect(self, model: str, *, timeout_s: float) -> Transport:
         """Open a line to a new session of ``model``, blocking for at most ``timeout_s`` seconds.

@@ -47,6 +47,11 @@ class FaultyGateway:
         self._gateway = gateway
         self._clock = clock
 
+    @property
+    def takes_calls(self) -> bool:
+        """Whether the provider takes tool calls as items."""
+        return bool(getattr(self._gateway, "takes_calls", True))
+
     def connect(self, model: str, *, timeout_s: float) -> Transport:
         """Fail as the plan says, or open a line on which its faults act; see `Gateway.connect`."""
         plan = self.plan.for_connection(now=self._clock())

@@ -10,6 +10,7 @@ import pytest
 
 from trunkline import OpenAIGateway, tool
 from trunkline.gateway import LineLimits
+from trunkline.gateway.simulator import CallTool, Say
 from trunkline.testing import (
     Close,
     CutFrame,
@@ -213,6 +214,41 @@ class TestStatement08WhatTheNewLineHears:
         pairs = [(kind, call) for kind, call in told if call]
         assert [kind for kind, _ in pairs] == ["function_call", "function_call_output"]
         assert len({call for _, call in pairs}) == 1
+
+    def test_a_provider_that_takes_no_calls_from_a_client_hears_of_them_in_words(self, rig: Any) -> None:
+        at_work, go_on = threading.Event(), threading.Event()
+
+        @tool
+        def look(what: str) -> str:
+            """Look at something."""
+            at_work.set()
+            go_on.wait(10)
+            return f"{what} seen"
+
+        def brain(conversation: Any) -> list[Any]:
+            told = any(item.get("role") == "system" for item in conversation.items)
+            return [Say("done")] if told else [CallTool("look", {"what": "it"})]
+
+        def made(url: str) -> OpenAIGateway:
+            return OpenAIGateway("test", base_url=url, takes_calls=False)
+
+        stage = rig("tool", tools=[look], brain=brain, gateway=made, seam="transport")
+        stage.say("one")
+        assert at_work.wait(10)
+        stage.server.drop_all()
+        stage.events.until("session_updated", resumed=True)
+        go_on.set()
+        stage.events.until("assistant_text", text="done")
+        stage.events.until("assistant_turn_completed")
+        stage.server.drop_all()
+        stage.events.until("session_updated", resumed=True)
+        stage.wire.wait_sent("conversation.item.create", 6)
+        words = 'The tool look was called with {"what":"it"} and returned: it seen'
+        for connection in (2, 3):
+            texts = [item["content"][0]["text"] for item in items(stage, connection)]
+            assert texts == ["one", words, "done"][:connection]
+        kinds = [item.type for item in stage.session.history().get(timeout=10)]
+        assert kinds == ["message", "function_call", "function_call_output", "message"]
 
     def test_an_item_that_the_new_line_refuses_ends_nothing_and_is_told_once(self, puppeteer: Any) -> None:
         stage, puppet = puppeteer()
