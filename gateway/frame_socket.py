@@ -148,7 +148,6 @@ class FrameSocket(websocket.WebSocket):
         if kind in (_ABNF.OPCODE_TEXT, _ABNF.OPCODE_BINARY):
             self._handle(_payload(frame))
         elif kind == _ABNF.OPCODE_CLOSE:
-            self._sealed = True
             said = _payload(frame)
             code = int.from_bytes(said[:2], "big") if said else _NO_STATUS
             raise LineClosed(code, self._secrets.hide(bytes(said[2:]).decode("utf-8", "replace")))

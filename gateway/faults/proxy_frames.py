@@ -66,7 +66,7 @@ async def read_frame(reader: asyncio.StreamReader) -> Frame:
         FrameTooLong: It does not fit into memory.
         ConnectionError: The connection was lost.
     """
-    raw = bytearray(await reader.readexactly(2))
+    raw, key = bytearray(await reader.readexactly(2)), b""
     try:
         n = raw[1] & 127
         if n > 125:
@@ -74,10 +74,11 @@ async def read_frame(reader: asyncio.StreamReader) -> Frame:
             n = int.from_bytes(raw[2:], "big")
         if n > _MAX_FRAME_BYTES:
             raise FrameTooLong
-        key = await reader.readexactly(4) if raw[1] & 128 else b""
+        if raw[1] & 128:
+            key = await reader.readexactly(4)
         payload = await reader.readexactly(n)
     except asyncio.IncompleteReadError as error:
-        raise asyncio.IncompleteReadError(bytes(raw) + error.partial, None) from error
+        raise asyncio.IncompleteReadError(bytes(raw) + key + error.partial, None) from error
     plain = _masked(payload, key) if key else payload
     return Frame(raw[0], plain, bytes(raw) + key + payload)
 

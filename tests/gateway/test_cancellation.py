@@ -242,3 +242,17 @@ def test_it_holds_within_its_block_and_in_its_thread_alone():
         seen.append(current_cancellation())
     assert seen == [inner, None, outer]
     assert current_cancellation() is None
+
+
+def test_an_attempt_that_is_called_off_as_it_ends_gives_no_line(raw_server, handshake):
+    class AtTheLastMoment(Cancellation):
+        def unwatch(self):
+            super().cancel()
+            super().unwatch()
+
+    def script(sock):
+        sock.sendall(handshake.accept(handshake.read(sock)))
+        assert sock.recv(1) == b"", "the line was kept"
+
+    connecting = Connecting(raw_server(script).url, AtTheLastMoment())
+    assert isinstance(connecting.end(), ConnectCancelled)

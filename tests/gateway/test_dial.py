@@ -1,10 +1,11 @@
+import contextlib
 import socket
 import threading
 
 import pytest
 
 from trunkline.gateway.deadline import Deadline
-from trunkline.gateway.dial import dial, resolve
+from trunkline.gateway.dial import _connect_any, dial, resolve
 from trunkline.gateway.errors import ConnectTimeout, Unreachable
 from trunkline.gateway.url import Endpoint
 
@@ -57,3 +58,16 @@ def test_the_socket_sends_small_frames_at_once_and_is_kept_alive():
         with dial(endpoint, deadline=Deadline(LIMIT_S), ssl_context=None, proxy=None) as sock:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_next():
+    with contextlib.ExitStack() as stack:
+        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # its queue of connections is full then
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(deaf.getsockname())
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", at.getsockname()) for at in (deaf, listener)]
+        sock = stack.enter_context(_connect_any(addresses, Deadline(1.0)))
+        assert sock.getpeername() == listener.getsockname()

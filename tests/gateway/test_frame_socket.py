@@ -1,11 +1,15 @@
 import gc
+import select
 import struct
+import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trunkline.gateway.errors import LineClosed
+
+LIMIT_S = 10.0
 
 
 def test_messages_that_arrive_in_one_read_are_handed_over_in_order(open_line, pump_until, wire):
@@ -238,6 +242,19 @@ def test_too_many_fragments_end_the_line(open_line, wire):
     assert closed.value.close_code == 1009
 
 
+def test_fragments_and_bytes_are_counted_for_each_message_by_itself(open_line, wire):
+    transport, peer = open_line(max_message_bytes=5000)
+    message = wire.frame("x" * 10, 0x01) + wire.frame("x" * 10, 0x00) * 200 + wire.frame("", wire.CONT)
+    seen = []
+    for _ in range(100):
+        peer.send(message)
+        transport.pump(lambda view: seen.append(len(view)))
+    while len(seen) < 100:
+        assert select.select([transport], [], [], LIMIT_S)[0]
+        transport.pump(lambda view: seen.append(len(view)))
+    assert seen == [2010] * 100
+
+
 def test_a_line_that_has_ended_says_so_at_every_later_call(open_line, pump_until, wire):
     transport, peer = open_line()
     peer.send(wire.close(3000, "invalid_request_error.invalid_api_key"))
@@ -299,6 +316,21 @@ def test_a_handler_that_closes_sees_no_further_message(open_line, pump_until, wi
     assert peer.read_frame() == (wire.CLOSE, struct.pack("!H", 4321) + b"enough")
     with pytest.raises(LineClosed):
         transport.pump(handle)
+
+
+def test_a_handler_that_closes_waits_for_no_answer_which_it_could_not_read(open_line, wire):
+    transport, peer = open_line()
+    peer.send(wire.frame("m0"))
+    assert select.select([transport], [], [], LIMIT_S)[0]
+    owner = threading.Thread(target=transport.pump, args=(lambda view: transport.close(timeout_s=60.0),))
+    owner.start()
+    owner.join(LIMIT_S)
+
+    try:
+        assert not owner.is_alive()
+    finally:
+        transport.abort()
+        owner.join(LIMIT_S)
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

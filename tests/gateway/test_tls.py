@@ -104,3 +104,19 @@ def test_close_exchanges_close_frames(open_line, wire):
     transport.close(timeout_s=LIMIT_S)
 
     assert peer.read_frame()[0] == wire.CLOSE
+
+
+def test_close_hears_the_close_that_came_with_the_upgrade_and_lies_where_poll_does_not_see_it(
+    open_line, wire
+):
+    transport, peer = open_line(tls=True, follow=wire.frame("session.created") + wire.close(1000))
+    closer = threading.Thread(target=transport.close, kwargs={"timeout_s": 60.0})
+    closer.start()
+    closer.join(LIMIT_S)
+
+    try:
+        assert not closer.is_alive(), "it waits for what has come already"
+    finally:
+        transport.abort()
+        closer.join(LIMIT_S)
+    assert peer.read_frame()[0] == wire.CLOSE

@@ -343,10 +343,13 @@ def test_a_server_that_speaks_no_tls_is_a_tls_failure(raw_server):
     assert isinstance(error, TlsFailed)
 
 
-def test_a_server_that_hangs_up_during_tls_is_unreachable(raw_server, tls_contexts):
-    server = raw_server(lambda sock: sock.recv(10), context=tls_contexts[0])
+@pytest.mark.parametrize("n_read", [10, 65536], ids=["with a reset", "with an end"])
+def test_a_server_that_hangs_up_during_tls_is_unreachable(raw_server, tls_contexts, n_read):
+    server = raw_server(lambda sock: sock.recv(n_read), context=tls_contexts[0])
+    error = fail_to_connect(server.url)
 
-    assert isinstance(fail_to_connect(server.url), Unreachable)
+    assert isinstance(error, Unreachable)
+    assert error.recoverable
 
 
 def test_a_server_that_never_answers_the_client_hello_is_a_timeout(raw_server, tls_contexts):
