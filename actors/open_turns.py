@@ -91,6 +91,11 @@ class OpenTurns:
                 told += [Interrupted(turn_id, "error"), AssistantTurnCompleted(turn_id, "failed")]
         return told
 
+    def closed(self) -> list[Event]:
+        """The session is over: return what subscribers have to be told before that. Each counts once it is noted."""
+        calls = [_failed(call, "cancelled", "the session was closed") for call in self._calls.values()]
+        return [*calls, *(AssistantTurnCompleted(turn_id, "cancelled") for turn_id in self._interrupted)]
+
 
 def _holds(batches: Mapping[str, OpenBatch], call: ToolCallStarted) -> bool:
     batch = batches.get(call.turn_id)

@@ -158,6 +158,7 @@ class SessionActor(GenServer):
         if self._began:
             if is_clean(reason):
                 self._crew.dismiss("session_closed")
+                self._answer(self._entry.turns.closed())
             else:
                 self._crew.leave()
         if self._lines is not None:

@@ -95,6 +95,36 @@ class TestStatement13HowItEnds:
         finally:
             leave.set()
 
+    @pytest.mark.parametrize("ends", ["close", "stop"])
+    def test_what_subscribers_saw_begin_ends_before_the_session_does(self, puppeteer: Any, ends: str) -> None:
+        @tool
+        def look(ctx: Any) -> str:
+            """Look, and wait to be told."""
+            ctx.wait_cancelled(10)
+            return "too late"
+
+        stage, puppet = puppeteer(tools=[look])
+        stage.say("one")
+        first = puppet.take("response.create")
+        puppet.begin("r1", first)
+        puppet.call("r1", "c1", "look")
+        puppet.done("r1", create=first)
+        stage.events.until("tool_call_dispatched")
+        stage.say("two")
+        puppet.begin("r2", puppet.take("response.create"))
+        puppet.delta("r2", "well")
+        stage.events.until("assistant_text_delta")
+        ending = stage.session.close() if ends == "close" else stage.broker.stop()
+        ending.get(timeout=10)
+        stage.events.until("session_closed", reason="client")
+        failed, completed = stage.events.seen[-3:-1]
+        assert (failed.kind, failed.call_id, failed.code) == ("tool_call_failed", "c1", "cancelled")
+        assert (completed.kind, completed.turn_id, completed.status) == (
+            "assistant_turn_completed",
+            "r2",
+            "cancelled",
+        )
+
     def test_close_ends_a_session_that_has_no_line(self, rig: Any) -> None:
         stage = rig("text", *(Refuse().at_connection(number) for number in range(2, 12)))
         stage.server.drop_all()
