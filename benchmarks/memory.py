@@ -2,7 +2,8 @@
 
 Subscribed are a stream, a stream with frames, an actor with pykka's queue and one with our mailbox, none of which reads, and a
 function that does: it must get everything. What the four may hold is bounded (8 MiB of audio each), so memory grows until they
-are full, within the first few minutes of speech, and then no more. Prints a table on standard error and JSON on standard output.
+are full, within the first few minutes of speech, and then no more. Prints a table on standard error and JSON on standard output;
+the exit status is 1 if the function missed any of it, or memory grew by more than a few megabytes after that.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from trunkline.supervision import GenServer
 
 RATE_HZ = 24_000
 FULL_S = 600.0  # by then each of them holds all it may
+MAX_GROWTH_MB = 4.0
 PATIENCE_S = 600.0
 CONFIG = Config(modalities=["text"], turn_detection="none", input_audio_transcription=False)
 
@@ -101,6 +103,7 @@ def run(url: str, hours: float) -> dict[str, Any]:
     full_mb = next((mb for at_s, mb in listener.samples if at_s >= FULL_S), end_mb)
     return {
         "speech_s": listener.speech_s,
+        "sent_s": rounds * seconds_per_round(),
         "took_s": took_s,
         "rss_before_mb": before_mb,
         "rss_when_all_are_full_mb": full_mb,
@@ -118,8 +121,8 @@ def seconds_per_round() -> float:
     return float(count * len(pcm) / 2 / RATE_HZ)
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=1.0, help="how much speech (default 1 hour)")
     options = parser.parse_args()
@@ -146,7 +149,12 @@ def main() -> None:
         file=sys.stderr,
     )
     print(json.dumps(found, indent=1))
+    heard_all = abs(found["speech_s"] - found["sent_s"]) < 0.001
+    if not found["samples"] or found["samples"][-1][0] < FULL_S:
+        print(f"too short to judge: give it more than {FULL_S / 60:.0f} minutes", file=sys.stderr)
+        return 1
+    return 0 if heard_all and found["growth_after_full_mb"] <= MAX_GROWTH_MB else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
