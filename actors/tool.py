@@ -77,8 +77,8 @@ class FunctionTool(Generic[P, R]):
         **options: Unpack[ToolOptions],
     ) -> None:
         self._options = options
-        settings = ToolSettings(**options)
         label = _label(function)
+        settings = ToolSettings.of(options, label)
         _check_function(function, label)
         settings.check(function, label)
         functools.update_wrapper(cast("Any", self), function, updated=())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypedDict, get_args
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self, TypeAlias, TypedDict, get_args
 
 from .tool_errors import ToolDefinitionError
 
@@ -45,6 +46,23 @@ class ToolSettings:
     isolation: Isolation = "thread"
     background: bool = False
     needs_approval: bool = False
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], label: str) -> Self:
+        """Return the settings that these options make.
+
+        Raises:
+            ToolDefinitionError: there is no such option. The programmer's fault.
+        """
+        known = [each.name for each in fields(cls)]
+        for name in options:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+                raise ToolDefinitionError(
+                    label, None, f"has an option {name!r} that @tool does not know", advice
+                )
+        return cls(**options)
 
     def check(self, function: Callable[..., Any], label: str) -> None:
         """Check all but the name, for this function.

@@ -324,6 +324,15 @@ def test_a_function_that_no_model_could_call_is_refused_when_it_is_decorated(fun
         assert repr(parameter) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "advice"), [("timeout", "did you mean timeout_s?"), ("retries", "there are name, description")]
+)
+def test_an_option_that_does_not_exist_is_named_with_those_that_do(option, advice):
+    with pytest.raises(ToolDefinitionError, match=f"{option!r} that @tool does not know; ") as refused:
+        tool(**{option: 3})(weather.function)
+    assert refused.value.advice.startswith(advice)
+
+
 @pytest.mark.parametrize("timeout_s", [0, -1, "3", True, float("nan")])
 def test_a_timeout_that_is_no_positive_number_is_refused(timeout_s):
     with pytest.raises(ToolDefinitionError, match="timeout_s"):
