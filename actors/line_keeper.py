@@ -121,7 +121,7 @@ class LineKeeper:
         self._waiting_for_open: list[int] = []
         self._timers: dict[Hashable, Callable[[float], Effects]] = {
             OPEN_TIMER: self._open_timed_out,
-            RETRY_TIMER: self._retry_due,
+            RETRY_TIMER: self._lines.open,
             REFUSED_TIMER: self._refusal_due,
         }
 
@@ -217,9 +217,6 @@ class LineKeeper:
         if handler is not None:
             return handler(now)
         return self.rollover.timer(key) if self.up else NOTHING
-
-    def _retry_due(self, now: float) -> Effects:
-        return self._lines.open(now) if self._lines.phase is Phase.WAITING else NOTHING
 
     def _refusal_due(self, now: float) -> Effects:
         refusal = self._refusal

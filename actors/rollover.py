@@ -101,7 +101,7 @@ class Rollover:
         return [StartTimer(DUE_TIMER, age_s - margin_s), StartTimer(LIMIT_TIMER, age_s - margin_s / 2)]
 
     def ended(self) -> list[Effect]:
-        """The line that served is lost: its successor goes the way of any new line."""
+        """The line that served is gone, and so is a successor that is not ready: when to try again is the backoff's business."""
         dropped = [] if self.attempt is None else [DropLine(self.attempt)]
         self._reset()
         return [*(StopTimer(key) for key in (DUE_TIMER, LIMIT_TIMER, OPEN_TIMER)), *dropped]

@@ -49,6 +49,10 @@ def test_without_turn_detection_all_that_waits_for_its_commit_is_taken(by_hand: 
     assert by_hand.take() == (b"", 0)
 
 
+def test_without_turn_detection_nobody_announces_speech_and_none_is_looked_for(by_hand: Pending) -> None:
+    assert by_hand.add(LOUD, 2) == [False, False]
+
+
 def test_what_was_said_before_a_move_was_near_is_missing_and_counted(by_hand: Pending) -> None:
     by_hand.add(LOUD, 3, keep=False)
     by_hand.add(LOUD)
@@ -106,6 +110,14 @@ def test_speech_is_taken_from_before_its_beginning(vad: Pending) -> None:
     assert missing == 0
     assert data.endswith(LOUD * 103 + SILENCE * 2)
     assert set(data[: -len(LOUD * 103 + SILENCE * 2)]) == {0}
+
+
+def test_speech_that_is_in_a_message_is_not_taken(vad: Pending) -> None:
+    vad.audio.speech_started()
+    assert vad.add(LOUD, 10) == [False] * 10, "it is announced already"
+    vad.audio.forget()
+    vad.add(SILENCE, 2)
+    assert vad.take() == (b"", 0)
 
 
 def test_speech_that_began_before_a_move_was_near_lacks_its_beginning(vad: Pending) -> None:

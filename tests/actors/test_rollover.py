@@ -8,7 +8,15 @@ import json
 import numpy as np
 import pytest
 
-from trunkline.actors.commands import ClearAudio, CommitAudio, Interrupt, SendAudio, SendText, Update
+from trunkline.actors.commands import (
+    ClearAudio,
+    CommitAudio,
+    DeleteItem,
+    Interrupt,
+    SendAudio,
+    SendText,
+    Update,
+)
 from trunkline.actors.effects import (
     DropLine,
     Finish,
@@ -145,6 +153,14 @@ class TestTheMove:
         told = [frame["item"] for frame in core.wire if frame["type"] == "conversation.item.create"]
         assert [item["content"][0]["text"] for item in told] == ["hello"]
 
+    def test_it_waits_for_what_the_provider_was_asked(self, drive):
+        core = open_with(drive)
+        core.say(DeleteItem("a"))
+        successor(core)
+        assert not core.of(SwitchLine)
+        core.server("conversation.item.deleted", item_id="a")
+        assert len(core.of(SwitchLine)) == 1
+
     def test_it_waits_for_audio_that_is_not_committed(self, drive):
         core = open_with(drive)
         core.say(SendAudio(PIECE))
@@ -173,11 +189,37 @@ class TestTheMove:
         assert (append.carried, b"".join(piece.audio for piece in append.pieces)) == (True, PIECE + SOUND)
         assert "error" not in core.kinds()
         core.clear()
-        core.say(SendAudio(SOUND))
         core.begin("r1")
         core.done("r1")
         core.say(CommitAudio())
         assert core.types() == ["input_audio_buffer.commit", "response.create"]
+
+    def test_what_the_old_line_refused_is_not_for_the_new_one_either(self, drive):
+        core = open_with(drive)
+        core.timer("rollover")
+        core.say(SendText("hi"))
+        core.say(SendAudio(SOUND))
+        core.say(SendAudio(PIECE))
+        core.core.audio_refused(len(PIECE))
+        successor(core)
+        core.timer("rollover_limit")
+        assert [piece.audio for piece in core.of(SendAppend)[0].pieces] == [SOUND]
+
+    def test_after_a_move_everything_is_as_before_it(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        successor(core)
+        core.timer("rollover_limit")
+        core.begin("r1")
+        core.done("r1")
+        core.say(SendAudio(PIECE))
+        successor(core)
+        assert not core.of(SwitchLine), "the limit was the first line's"
+        core.say(SendAudio(SOUND))
+        core.clear()
+        core.timer("rollover_limit")
+        assert [piece.audio for piece in core.of(SendAppend)[0].pieces] == [SOUND]
+        assert [event.dropped for event in core.seen if event.kind == "error"] == [1]
 
     def test_what_was_said_before_the_move_was_near_is_missing_and_reported(self, drive):
         core = open_with(drive)
@@ -304,11 +346,13 @@ class TestTheMove:
         core.clear()
         core.server("session.updated", session={"instructions": "other"})
         assert [effect.event.session["instructions"] for effect in core.of(SendToNext)] == ["other"]
+        assert delays(core)["rollover_open"] == 15.0
         core.begin("r1")
         core.done("r1")
         assert not core.of(SwitchLine), "the line that is to follow is another session yet"
         core.clear()
         heard(core, "session.updated", session={"instructions": "other"})
+        assert StopTimer("rollover_open") in core.effects
         assert len(core.of(SwitchLine)) == 1
         assert "session.update" not in core.types()
 
@@ -323,8 +367,9 @@ class TestTheMove:
         heard(core, "session.created", session={"id": "sess_2"})
         second = core.say(Update({"speed": 1.2}))
         core.timer("rollover_limit")
-        for _ in range(2):
-            heard(core, "session.updated", session={"instructions": "first"})
+        heard(core, "session.updated", session={"instructions": None})
+        assert not core.of(SwitchLine), "that is the answer to the greeting before"
+        heard(core, "session.updated", session={"instructions": "first"})
         assert len(core.of(SwitchLine)) == 1
         assert second not in core.resolved
         behind = core.effects[core.effects.index(SwitchLine()) :]
@@ -400,6 +445,26 @@ class TestFailures:
         core.begin("r1")
         core.done("r1")
         assert not core.of(SwitchLine)
+
+    def test_each_attempt_is_confirmed_for_itself(self, drive):
+        core = open_with(drive)
+        core.say(SendText("hi"))
+        successor(core)
+        core.say(Update({"instructions": "other"}))
+        core.server("session.updated", session={"instructions": "other"})
+        core.take(core.core.next_line_lost(LineClosed(1006, "gone"), core.now))
+        successor(core)
+        core.begin("r1")
+        core.done("r1")
+        assert len(core.of(SwitchLine)) == 1
+
+    @pytest.mark.parametrize("key", ["rollover", "rollover_limit", "rollover_open"])
+    def test_without_a_line_there_is_nothing_to_follow(self, drive, key):
+        core = open_with(drive)
+        core.take(core.core.line_lost(LineClosed(1006, "gone"), core.now))
+        core.clear()
+        core.timer(key)
+        assert core.effects == []
 
     def test_that_the_worker_ends_behind_its_line_is_no_failure(self, drive):
         core = open_with(drive)
