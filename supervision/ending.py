@@ -9,7 +9,7 @@ from .child_spec import BRUTAL_KILL, BrutalKill, ChildSpec
 from .incarnation import Incarnation
 from .launching import Bell
 from .policy import is_reported
-from .reasons import KILLED, SHUTDOWN, ExitReason, is_clean
+from .reasons import KILLED, SHUTDOWN, ExitReason
 
 __all__ = ["end_together", "is_expected_end"]
 
@@ -54,7 +54,7 @@ def is_expected_end(spec: ChildSpec, reason: ExitReason) -> bool:
     """
     if spec.shutdown is BRUTAL_KILL:
         return reason is KILLED
-    return reason is SHUTDOWN or (is_clean(reason) and not is_reported(spec.restart, reason))
+    return reason is SHUTDOWN or not is_reported(spec.restart, reason)
 
 
 def _is_down(incarnation: Incarnation) -> Callable[[], bool]:
