@@ -145,13 +145,14 @@ ALL_RUN = dict.fromkeys(["trunk", "branch", "twig", "leaf", "last"], "running")
 
 
 @pytest.mark.parametrize("path", [[], ["branch"], ["branch", "twig"]], ids=["root", "branch", "twig"])
-def test_a_busy_supervisor_is_shown_as_busy_with_what_is_below_it(deep, keep_busy, path):
+def test_a_busy_supervisor_is_shown_as_busy_with_what_is_below_it(deep, keep_busy, eventually, path):
     busy = deep
     for id in path:
         busy = call(busy, WhichChild(id)).stable_ref
     keep_busy(busy)
     name = path[-1] if path else "trunk"
-    assert states(tree(deep, 0.05)) == {**ALL_RUN, name: "busy", "new": "restarting"}
+    # On a machine that is busy itself, others may not answer in time either.
+    eventually(lambda: states(tree(deep, 0.05)) == {**ALL_RUN, name: "busy", "new": "restarting"})
     assert f"{name} (Supervisor)  busy" in str(tree(deep, 0.05))
 
 
