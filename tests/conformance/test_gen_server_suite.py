@@ -217,7 +217,8 @@ class Continuing(Server):
 
 def test_handle_continue_runs_before_any_message(lab):
     diary = []
-    server = lab.actor(Continuing, diary)
+    server = lab.actor(Continuing, diary)  # which does not wait for its init
+    lab.eventually(lambda: "continue" in diary)
     stop(server, NORMAL, PATIENCE_S)
     assert diary == ["init", "continue", "message", ("terminate", NORMAL)]
 
