@@ -105,7 +105,7 @@ class ToolBatches:
         """
         calls = [_Call(draft) for draft in sorted(drafts, key=lambda draft: draft.output_index)]
         batch = self._open(_Batch(turn_id, line, calls, interrupted))
-        effects: list[Effect] = [_began(batch)]
+        effects: list[Effect] = [_began(batch), *([Record(CallsInterrupted(turn_id))] if interrupted else [])]
         for call in calls:
             refusal = self._check(call)
             if interrupted and not self._submits(call):

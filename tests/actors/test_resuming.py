@@ -114,6 +114,20 @@ def test_an_interrupted_batch_is_submitted_by_its_policy_and_by_nobody_twice(dri
     assert ("c0", "ZERO") in outputs
 
 
+def test_calls_of_a_turn_that_was_interrupted_before_they_began_are_not_interrupted_again(drive):
+    core = drive(on_interrupt="submit")
+    core.say(SendText("hi"))
+    core.begin("r1")
+    core.say(Interrupt())
+    core.call("c0")
+    core.done("r1")  # the model had completed it before it heard of the interruption
+    second = next_one(drive, core, at_work=["c0"], on_interrupt="submit")
+    second.say(Interrupt())
+    second.finish("c0", "ZERO")
+    assert "interrupted" not in second.kinds()
+    assert second.outputs() == [("c0", "ZERO")]
+
+
 def test_a_tool_that_is_not_offered_any_more_is_answered_all_the_same(drive):
     core = begin(drive)
     second = next_one(drive, core, tools=[])
