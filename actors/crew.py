@@ -151,7 +151,9 @@ class Crew:
     def _start_tool(self, effect: StartTool, tool: Tool, *approval: Any) -> None:
         token = CancelToken()
         self._tools[effect.call_id] = ToolAtWork(token)
-        context = ToolContext(effect.call_id, effect.name, self.recipe.session_id, effect.turn_id, token)
+        context = ToolContext(
+            effect.call_id, effect.name, self.recipe.session_id, effect.turn_id, token, effect.may_have_run
+        )
         args = (tool, effect.arguments, context, self._session, self._processes, *approval)
         self._start(self._tag("tool", effect.call_id), ToolWorker, args)
 

@@ -33,6 +33,7 @@ class SessionEntry:
         processes: the broker's, for isolated tools.
         recipe: what the session was made by changes at runtime; None if there were none.
         turns: those that subscribers saw begin and not end.
+        claims: the log, as long as it keeps others from having this session.
         failure: what ended it, if something did: whoever still waits for ``connect()`` may ask too late to hear it from the actor.
     """
 
@@ -48,6 +49,14 @@ class SessionEntry:
     turns: OpenTurns = field(default_factory=OpenTurns)
     failure: Exception | None = None
     audio: AudioIntake = field(default_factory=AudioIntake)
+    claims: list[ClaimedLog] = field(default_factory=list[ClaimedLog])
+
+    def release(self) -> None:
+        """The session's actor is gone for good: leave the session to other processes. Only the first call does."""
+        try:
+            self.claims.pop().release()
+        except IndexError:
+            pass  # another thread was faster, or the log is nobody else's anyway
 
 
 class Directory:
@@ -72,9 +81,10 @@ class Directory:
             SessionLogError: the log cannot say whether one has.
         """
         log = self._logs.open(session_id)
+        entry = SessionEntry(session_id, Subscribers(session_id), log)
         if isinstance(log, ClaimedLog):
             log.claim()
-        entry = SessionEntry(session_id, Subscribers(session_id), log)
+            entry.claims.append(log)
         entry.audio = AudioIntake(input_audio_format)
         entry.processes = self.processes
         with self._lock:
@@ -112,8 +122,7 @@ class Directory:
             entry = self._entries.pop(session_id, None)
         if entry is not None:
             entry.subscribers.close(closed)
-            if isinstance(entry.log, ClaimedLog):
-                entry.log.release()
+            entry.release()
         return entry
 
     def close_all(self, closed: SessionClosed) -> None:

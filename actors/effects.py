@@ -129,12 +129,13 @@ class DropLine:
 
 @dataclass(frozen=True, slots=True)
 class StartTool:
-    """Start a ToolWorker for one call."""
+    """Start a ToolWorker for one call. ``may_have_run``: an earlier incarnation had it, and it has no outcome."""
 
     turn_id: str
     call_id: str
     name: str
     arguments: str
+    may_have_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class UnknownSession(SessionError):
 
 
 class SessionInUse(SessionError):
-    """Another process, or another log object of this one, has this session open. It may be resumed when that has ended.
+    """Another process, or another broker of this one, has this session open. It may be resumed when that has ended.
 
     Attributes:
         session_id: which session.

@@ -38,10 +38,10 @@ class SessionClaims:
         connection.execute(_SCHEMA)
 
     def take(self, session_id: str) -> None:
-        """Have a session to oneself, until `give_back`, `close` or the end of this process. Idempotent.
+        """Have a session to oneself, until `give_back`, `close` or the end of this process.
 
         Raises:
-            SessionInUse: somebody else has it, and lives.
+            SessionInUse: somebody has it, and lives: another process, or another broker of this one.
         """
         if self._alone:
             return
@@ -50,7 +50,7 @@ class SessionClaims:
         execute("BEGIN IMMEDIATE")
         try:
             row = execute("SELECT owner FROM claims WHERE session_id = ?", (session_id,)).fetchone()
-            if row is not None and row[0] != self._owner and self._lives(row[0]):
+            if row is not None and self._lives(row[0]):
                 raise SessionInUse(session_id, int(row[0].partition("-")[0]))
             execute("INSERT OR REPLACE INTO claims VALUES (?, ?)", (session_id, self._owner))
         except BaseException:

@@ -68,6 +68,7 @@ class SessionProxy(StableProxy[Any]):
 
         def ended(_: Future[Any]) -> None:
             entry.subscribers.close(SessionClosed("client"))
+            entry.release()
             done.set(None)
 
         terminated = self._supervisor.ask(TerminateChild(self.actor_ref), block=False)

@@ -38,6 +38,7 @@ class _Call:
     draft: CallDraft
     args: Mapping[str, Any] = field(default_factory=dict[str, Any])
     running: bool = False
+    may_have_run: bool = False
     outcome: ToolOutcome | None = None
 
 
@@ -121,7 +122,9 @@ class ToolBatches:
         """
         effects: list[Effect] = []
         for turn_id, remembered in memory.items():
-            calls = [_Call(_draft(item, index)) for index, item in enumerate(remembered.calls)]
+            calls = [
+                _Call(_draft(item, index), may_have_run=True) for index, item in enumerate(remembered.calls)
+            ]
             batch = self._open(_Batch(turn_id, _NO_LINE, calls))
             for call in calls:
                 draft = call.draft
@@ -259,7 +262,7 @@ class ToolBatches:
             draft = call.draft
             effects += [
                 ToolCallDispatched(batch.turn_id, call_id, draft.name, call.args, draft.item_id),
-                StartTool(batch.turn_id, call_id, draft.name, draft.arguments),
+                StartTool(batch.turn_id, call_id, draft.name, draft.arguments, call.may_have_run),
                 *self._run(call),
             ]
         return effects

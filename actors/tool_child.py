@@ -61,7 +61,9 @@ def main(socket_fd: int, life_fd: int) -> None:
 
 
 def _answer(tool: Tool, call: RunCall) -> CallAnswer:
-    context = ToolContext(call.call_id, call.name, call.session_id, call.turn_id, CancelToken())
+    context = ToolContext(
+        call.call_id, call.name, call.session_id, call.turn_id, CancelToken(), call.may_have_run
+    )
     outcome = run_tool(tool, call.arguments, context)
     if outcome.error is None:
         return CallAnswer(outcome.output, is_text=isinstance(outcome.result, str))

@@ -21,6 +21,8 @@ class ToolContext:
         session_id: our id of the session.
         turn_id: the response that made the call.
         token: the switch behind the methods below; the session holds it too.
+        may_have_run: this call was begun before, by a process or a session that died before its outcome was written down: what the
+            tool does outside may be done already. False is a promise, True is not.
     """
 
     call_id: str
@@ -28,6 +30,7 @@ class ToolContext:
     session_id: str
     turn_id: str
     token: CancelToken
+    may_have_run: bool = False
 
     @property
     def cancelled(self) -> bool:

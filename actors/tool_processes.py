@@ -105,7 +105,7 @@ class ToolProcesses:
     def _run(self, origin: ToolOrigin, raw_arguments: str, ctx: ToolContext) -> ToolOutcome:
         if ctx.cancelled:
             return _cancelled(ctx)
-        call = RunCall(ctx.call_id, ctx.name, ctx.session_id, ctx.turn_id, raw_arguments)
+        call = RunCall(ctx.call_id, ctx.name, ctx.session_id, ctx.turn_id, raw_arguments, ctx.may_have_run)
         process = self._take(origin)
         lease = _Lease(process)
         take_back = ctx.token.on_cancel(lease.kill)

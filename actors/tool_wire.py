@@ -42,6 +42,7 @@ class RunCall(msgspec.Struct, frozen=True):
     session_id: str
     turn_id: str
     arguments: str
+    may_have_run: bool = False
 
 
 class CallBegan(msgspec.Struct, frozen=True):

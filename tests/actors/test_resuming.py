@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trunkline.actors.commands import Interrupt, SendText
+from trunkline.actors.effects import StartTool
 from trunkline.actors.session_log import ReplyAsked, ReplySettled
 from trunkline.gateway.errors import LineClosed
 
@@ -37,6 +38,13 @@ def test_calls_without_output_run_again_and_those_with_one_do_not(drive):
     second.finish("c2", "TWO")
     second.finish("c0", "ZERO")
     assert second.outputs() == [("c0", "ZERO"), ("c1", "ONE"), ("c2", "TWO")]
+
+
+def test_a_tool_that_runs_again_is_told_so(drive):
+    core = begin(drive)
+    assert [effect.may_have_run for effect in core.of(StartTool)] == [False] * 3
+    second = next_one(drive, core)
+    assert [effect.may_have_run for effect in second.of(StartTool)] == [True] * 3
 
 
 def test_tools_that_outlived_the_crash_are_not_started_again(drive):

@@ -62,7 +62,8 @@ def owners(path: Path) -> list[Path]:
 def test_one_log_at_a_time_has_a_session(path: Path) -> None:
     with SqliteSessionLog(path) as one, SqliteSessionLog(path) as other:
         one.open("s").claim()
-        one.open("s").claim()
+        with pytest.raises(SessionInUse):
+            one.open("s").claim()
         with pytest.raises(SessionInUse, match=f"'s' is open in process {os.getpid()}"):
             other.open("s").claim()
         other.open("another").claim()
