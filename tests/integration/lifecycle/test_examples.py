@@ -93,6 +93,7 @@ def test_the_example_runs_and_says_what_it_should(name: str) -> None:
         assert re.search(pattern, printed, re.DOTALL), (pattern, printed)
     if name == "demo.py":
         one_session_restarted(printed)
+        the_readme_shows_it(printed)
 
 
 def test_a_stereo_file_of_another_rate_is_understood_and_answered_by_a_file(tmp_path: Path) -> None:
@@ -162,6 +163,14 @@ def one_session_restarted(printed: str) -> None:
     assert changed.startswith("session_")
     assert changed.endswith("(SessionActor)")
     assert printed.count("restarts: 1") == 2
+
+
+def the_readme_shows_it(printed: str) -> None:
+    """Check the README's excerpt: these lines, in this order, without their times."""
+    excerpt = re.search(r"^```text\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert excerpt is not None
+    lines = iter([re.sub(r"^ *[\d.]+s  ", "", line).strip() for line in printed.splitlines()])
+    assert [line for line in excerpt[1].splitlines() if line not in lines] == []
 
 
 @pytest.mark.parametrize("name", ["interruption.py", "push_to_talk.py"])
