@@ -97,12 +97,13 @@ def kinds() -> dict[str, Kind]:
 
 @pytest.fixture
 def rig(open_session: Callable[..., Any], servers: list[Any]) -> Callable[..., Any]:
-    """`rig(kind, *faults, **config)`: a Stage of this kind of turn; its server has `plan`. `half`: see Half."""
+    """`rig(kind, *faults, **config)`: a Stage of this kind of turn; its server has `plan`. `brain`: another than the kind's; `half`: see Half."""
 
     def start(
         kind: str = "text",
         *faults: Any,
         options: Any = None,
+        brain: Any = None,
         half: bool = False,
         seam: str = "simulator",
         gateway: Any = None,
@@ -111,7 +112,7 @@ def rig(open_session: Callable[..., Any], servers: list[Any]) -> Callable[..., A
         plan = FaultPlan(*faults, seed=1)
         here = plan if seam == "simulator" else None
         simulator = Simulator(
-            FunctionBrain(Half() if half else KINDS[kind].brain), faults=here, **(options or {})
+            FunctionBrain(brain or (Half() if half else KINDS[kind].brain)), faults=here, **(options or {})
         ).start()
         servers.append(simulator)
         made = gateway(simulator.url) if gateway else OpenAIGateway("test", base_url=simulator.url)
@@ -221,8 +222,21 @@ class Answers:
         said = Counter(frame["type"] for frame in self._stage.wire.received())
         return 0 < said["response.done"] == said["rate_limits.updated"]
 
+    def _calls(self, *kinds: str) -> Counter[tuple[str, str]]:
+        events = self._stage.events
+        return Counter((event.turn_id, event.call_id) for kind in kinds for event in events.of(kind))
+
+    def _calls_are_over(self) -> bool:
+        """Each call that was announced came to its end, once."""
+        self._stage.events.drain()
+        return self._calls("tool_call_started") == self._calls("tool_call_completed", "tool_call_failed")
+
     def check(self) -> None:
-        """Each turn that began ended once; nothing of an interrupted one came behind."""
+        """Each turn and each call that began ended once; nothing of an interrupted turn came behind."""
+        deadline = time.monotonic() + 10.0
+        while not self._calls_are_over():  # a tool may be at work yet
+            assert time.monotonic() < deadline, self._stage.events.kinds()
+            threading.Event().wait(0.01)
         events = self._stage.events.seen
         started = [event.turn_id for event in events if event.kind == "assistant_turn_started"]
         ended = [event.turn_id for event in events if event.kind == "assistant_turn_completed"]
