@@ -87,7 +87,7 @@ class Children:
             if known.incarnation is not None:
                 raise AlreadyStarted(known.stable_ref)
             raise AlreadyPresent(spec.id)
-        stable_ref: StableRef[Any] = StableRef(supervisable(spec.start), spec.id, keep=spec.mailbox == "keep")
+        stable_ref: StableRef[Any] = StableRef(supervisable(spec.start), spec.id)
         child = self._by_id[spec.id] = Child(spec, stable_ref)
         return child
 

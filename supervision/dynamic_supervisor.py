@@ -154,7 +154,7 @@ class DynamicSupervisor(Supervising):
             raise MaxChildren(self._max_children)
         if crash_points.armed:
             crash_points.reach("supervisor.before_start_child")
-        stable_ref: StableRef[Any] = StableRef(supervisable(spec.start), spec.id, keep=spec.mailbox == "keep")
+        stable_ref: StableRef[Any] = StableRef(supervisable(spec.start), spec.id)
         intensity = RestartIntensity(self._intensity.max_restarts, self._intensity.max_seconds)
         child = self._children[stable_ref] = _Child(spec, stable_ref, intensity, starter=self._defer_reply())
         self._launch(child)

@@ -70,16 +70,13 @@ class StableRef(pykka.ActorRef[A]):
     One lock covers deciding where a message goes and putting it there: so held messages precede newer ones.
     """
 
-    def __init__(
-        self, actor_class: type[A], child_id: Hashable, *, keep: bool = False
-    ) -> None:  # no actor yet
+    def __init__(self, actor_class: type[A], child_id: Hashable) -> None:  # no actor yet
         self.actor_class = actor_class
         self.child_id = child_id
         self.actor_urn = ""
         self.actor_inbox = _StableInbox(self)
         self.actor_stopped = threading.Event()
         self._actor_weakref: Any = _nobody
-        self._keep = keep
         self._lock = threading.Lock()
         self._state = _State.HOLDING
         self._mailbox: Mailbox | None = None

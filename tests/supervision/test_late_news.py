@@ -2,6 +2,7 @@
 
 import math
 import threading
+from dataclasses import replace
 
 import pykka
 import pytest
@@ -188,6 +189,29 @@ def test_a_child_that_is_terminated_when_its_time_is_up_already_is_abandoned_in_
     assert isinstance(error, StartError)
     assert isinstance(error.reason, StartTimeout)
     assert call(root, WhichChildren(), PATIENCE_S) == []
+    may_start.set()
+
+
+@pytest.mark.usefixtures("no_zombies")
+def test_a_child_that_is_killed_at_its_start_has_its_grace_whatever_time_its_start_had(
+    run_tree, starting, act_on_the_time
+):
+    spec, at_start, may_start, _ = starting
+    clock = ManualClock()
+    root = run_tree(DynamicSupervisor, clock=clock)
+    root.ask(StartChild(replace(spec, shutdown=0.05)), block=False)
+    assert at_start.acquire(timeout=PATIENCE_S)
+    (info,) = call(root, WhichChildren(), PATIENCE_S)
+    clock.advance(0.9)
+    terminated = root.ask(TerminateChild(info.stable_ref), block=False)
+    act_on_the_time(root)
+    clock.advance(0.06)
+    act_on_the_time(root)  # it is being killed
+    clock.advance(0.1)  # its start would be over
+    act_on_the_time(root)
+    assert not terminated.done()
+    clock.advance(0.9)
+    terminated.get(timeout=PATIENCE_S)
     may_start.set()
 
 

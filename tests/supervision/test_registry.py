@@ -118,6 +118,15 @@ def test_the_late_end_of_an_old_owner_does_not_take_the_name_from_the_new_one(re
     assert registry.whereis("w") is new
 
 
+def test_a_name_that_is_freed_leaves_nothing_with_its_owner(registry, start_worker):
+    worker = start_worker()
+    before = len(worker.actor_inbox._watchers)
+    for _ in range(3):
+        registry.register("w", worker)
+        registry.unregister("w")
+    assert len(worker.actor_inbox._watchers) == before
+
+
 def test_one_of_many_that_want_a_name_gets_it(registry, start_worker):
     workers, refused, gate = [start_worker() for _ in range(8)], [], threading.Barrier(8)
 
