@@ -50,7 +50,7 @@ class Rollover:
 
     Args:
         margin_s: how long before its end a line is left; None or 0: never.
-        max_age_s: how old a line may get where the provider does not say; None: any age.
+        max_age_s: how old a line may get, unless the provider says less; None: as old as the provider says.
         timeout_s: how long an attempt may take.
         epoch_s: what to add to the session's clock to get Unix time.
         greeting: makes the event that configures a new line.
@@ -107,11 +107,12 @@ class Rollover:
         return [*(StopTimer(key) for key in (DUE_TIMER, LIMIT_TIMER, OPEN_TIMER)), *dropped]
 
     def _lifetime_s(self, session: SessionInfo, now: float) -> float | None:
+        ages_s = [] if self._max_age_s is None else [self._max_age_s]
         if session.expires_at:
             age_s = float(session.expires_at) - (now + self._epoch_s)
             if age_s > 0.0:
-                return age_s  # else the clocks do not agree, and it says nothing
-        return self._max_age_s
+                ages_s.append(age_s)  # else the clocks do not agree, and it says nothing
+        return min(ages_s, default=None)
 
     def _reset(self) -> None:
         self._stage = Stage.NONE

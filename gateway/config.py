@@ -66,7 +66,8 @@ class Config:
         response_timeout_s: how long to wait for a response to begin.
         connect_timeout_s: how long opening a line may take.
         rollover_margin_s: how long before the provider ends a session it is moved to a new line; None or 0 for never.
-        session_max_age_s: when that is where the provider does not say; None if it never is.
+        session_max_age_s: how long the provider keeps a session at most. Also where it says more, for the clocks may not agree;
+            None for as long as it says.
         close_timeout_s: how long closing the session may take.
         tool_timeout_s: how long a tool may run, unless it has a limit of its own; None for no limit.
         approve_tool: is asked before each call of a tool that ``needs_approval``, and when a remote MCP server's tool does.

@@ -192,6 +192,7 @@ def test_the_options_of_a_response_are_checked_where_they_are_given() -> None:
         ({"input_audio_format": "g711_ulaw"}, InvalidCommand, "cannot change input_audio_format"),
         ({"on_interrupt": "submit"}, InvalidCommand, "cannot change on_interrupt"),
         ({"connect_timeout_s": 1.0}, InvalidCommand, "cannot change connect_timeout_s"),
+        ({"rollover_margin_s": 1.0}, InvalidCommand, "cannot change rollover_margin_s"),
         ({"tool_descriptors": ()}, InvalidCommand, "knows no 'tool_descriptors'"),
         ({"speed": 9.0}, ConfigError, "speed"),
         ({"voice": 3}, ConfigError, "voice"),

@@ -79,6 +79,10 @@ class TestWhen:
         core = open_with(drive, expires_at=expires_at, session_max_age_s=500)
         assert delays(core)["rollover"] == 400
 
+    def test_no_line_gets_older_than_the_longest_age_whatever_the_clocks_say(self, drive):
+        assert delays(open_with(drive, expires_at=4000.0))["rollover"] == 3500
+        assert delays(open_with(drive, expires_at=4000.0, session_max_age_s=None))["rollover"] == 3900
+
     def test_where_nobody_knows_the_line_serves_on(self, drive):
         assert "rollover" not in delays(open_with(drive, expires_at=None, session_max_age_s=None))
 
