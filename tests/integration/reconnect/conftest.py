@@ -97,7 +97,10 @@ def kinds() -> dict[str, Kind]:
 
 @pytest.fixture
 def rig(open_session: Callable[..., Any], servers: list[Any]) -> Callable[..., Any]:
-    """`rig(kind, *faults, **config)`: a Stage of this kind of turn; its server has `plan`. `brain`: another than the kind's; `half`: see Half."""
+    """`rig(kind, *faults, **config)`: a Stage of this kind of turn; its server has `plan`.
+
+    `brain`: another than the kind's; `half`: see Half.
+    """
 
     def start(
         kind: str = "text",
