@@ -34,6 +34,7 @@ The figures, each over all sessions, as a subscriber (an EventStream) saw it and
 - *reconnect*: from ``error(connection_lost)`` to ``session_updated(resumed)``, in the session's thread; *beyond the backoff*: from
   the beginning of the attempt that succeeded. Crashes of the actor tell of no loss, and are not in it.
 
+It wants the machine for itself: where a provider in another process takes more than 15 s to be heard of, nobody is to blame.
 Zeros of which too little is known fail too: a caller without turns, sessions that were not audited, crashes that stopped.
 
 A violation names session, token and time; what its subscriber saw and what went over its lines is in the folder that is printed.

@@ -278,8 +278,8 @@ class Caller(threading.Thread):
         moved = not commit and judge.rollovers > n_moved
         if token not in judge.spoken and not (cut_off() or refused or moved):
             judge.not_heard(token)
-        if commit and token not in judge.spoken:
-            judge.cut_off("speech of which nothing was heard")  # it may have asked for a reply to nothing
+        if token not in judge.spoken:
+            judge.cut_off("speech of which not all was heard")  # it may have asked for a reply to nothing
 
     # -- waiting
 

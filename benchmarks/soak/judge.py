@@ -189,10 +189,9 @@ class Judge:
             if n > 1 and token not in self.cut:
                 self._wrong("duplicated answers", f"{token} was answered by {n} completed turns")
         for turn_id, turn in self.turns.items():
-            excused = {
-                turn.round,
-                turn.round - 1,
-            } & self._cut_rounds  # there an answer to nothing can be meant
+            # There an answer to nothing can be meant: the model may call the tools that were dropped once more, in the answer to
+            # what is said next, and what is said behind that is asked for by itself.
+            excused = self._cut_rounds.intersection(range(turn.round - 2, turn.round + 1))
             if turn.idle and turn.status == "completed" and not excused:
                 self._wrong("duplicated answers", f"asked the provider again for nothing new: {turn_id}")
         self.never_ended()

@@ -125,10 +125,9 @@ def test_asking_for_an_answer_to_nothing_gives_a_doubled_request_away(judge):
 
 def test_it_does_so_also_when_something_was_cut_off_before(judge):
     judge.cut_off("t0x0x1")
-    told(judge, *turn("r1", "idle"))  # there it can be meant,
-    judge.next_round()
-    told(judge, *turn("r2", "idle"))  # and there it can come late
-    judge.next_round()
+    for number in range(3):
+        told(judge, *turn(f"r{number}", "idle"))  # there it can be meant, or come late
+        judge.next_round()
     assert verdict(told(judge, *turn("r3", "idle"))) == ["duplicated answers"]
 
 
