@@ -32,7 +32,6 @@ BETA_NAMES: Final = {
 """Beta event name -> GA event name. ``conversation.item.created`` is still a GA event of its own."""
 
 _EXCERPT: Final = 200
-_EXACT: Final = 2**53
 # UnicodeDecodeError and msgspec's errors are ValueErrors; nesting and huge numbers have errors of their own.
 _REFUSALS: Final = (ValueError, RecursionError, OverflowError)
 _fast: Final[msgspec.json.Decoder[KnownServerEvent]] = msgspec.json.Decoder(KnownServerEvent)
@@ -137,7 +136,7 @@ def _tidied(value: Any) -> Any:
         return {key: _tidied(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
         return [_tidied(item) for item in value if item is not None]
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+    if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
 

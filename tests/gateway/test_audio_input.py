@@ -283,3 +283,9 @@ def test_the_first_sample_of_the_wire_is_the_first_sample_of_the_array():
     (piece,) = AudioInput().convert(np.array([258], np.int16))
     assert b64encode(piece) in encode_client_event(InputAudioBufferAppend(audio=piece))
     assert piece == b"\x02\x01"
+
+
+def test_floats_beyond_full_scale_are_clipped_before_the_filter_as_they_are_without_one():
+    loud = tone(16_000) * 6
+    source, other = AudioInput(), AudioInput()
+    assert source.convert(loud, 16_000) == other.convert(loud.clip(-1.0, 1.0), 16_000)

@@ -283,3 +283,9 @@ def test_an_excerpt_is_short_and_has_no_key_in_it():
 )
 def test_a_frame_s_type_is_what_it_says_and_never_an_error(frame, expected):
     assert frame_type(frame) == expected
+
+
+@pytest.mark.parametrize("huge", [b"1e300", b"-1e308", b"9007199254740993.0"])
+def test_a_number_too_large_to_be_whole_spoils_no_event_that_has_to_be_repaired(huge):
+    frame = b'{"type":"response.output_text.done","event_id":null,"text":"hi","other":%s}' % huge
+    assert decode_server_event(frame) == se.ResponseOutputTextDone(text="hi")
