@@ -46,10 +46,6 @@ class Resampler:
         self._stream.clear()
         return rest
 
-    def clear(self) -> None:
-        """Forget the stream."""
-        self._stream.clear()
-
     def _resample(self, samples: Floats, *, last: bool) -> Floats:
         resampled: Floats = self._stream.resample_chunk(samples, last=last)
         return resampled
