@@ -62,6 +62,7 @@ class McpCalls:
         self._rounds = rounds
         self._calls: dict[str, _Call] = {}  # by item id
         self._asked: dict[str, _Call] = {}  # requests, by their id
+        self._allowed: dict[str, _Call] = {}  # requests that were allowed, until their call begins
         self._labels: dict[str, str] = {}  # of servers that are asked for their tools, by item id
 
     @property
@@ -92,6 +93,7 @@ class McpCalls:
             call.over = True  # nobody hears of it
             return NOTHING
         if item.approval_request_id:
+            self._allowed.pop(item.approval_request_id, None)
             return NOTHING  # it began with the request
         return [ToolCallStarted(turn.turn_id, call_id, item.name or "", item.id, item.server_label)]
 
@@ -180,6 +182,8 @@ class McpCalls:
         effects: list[Effect] = [Send(create_item(answer))]
         if outcome.error is not None:
             effects.append(_failed(call, "denied", outcome.error.detail or outcome.error.message))
+        else:
+            self._allowed[call.call_id] = call
         if not self.is_asking(call.turn_id):
             self._rounds.another()
             effects += self._rounds.reply(answer.id or "", call.turn_id)
@@ -189,11 +193,12 @@ class McpCalls:
         """The line is lost, and with it what was in the making; who waits for a request's end still wants a reply."""
         turns = dict.fromkeys(call.turn_id for call in self._asked.values())
         effects: list[Effect] = [StopTool(call_id, "line_lost") for call_id in self._asked]
-        for call in (*self._calls.values(), *self._asked.values()):
+        for call in (*self._calls.values(), *self._asked.values(), *self._allowed.values()):
             if not call.over:
                 effects.append(_failed(call, "incomplete", "the line was lost"))
         self._calls.clear()
         self._asked.clear()
+        self._allowed.clear()
         self._labels.clear()
         for turn_id in turns:
             effects += self._rounds.reply(self._new_id("ask"), turn_id)

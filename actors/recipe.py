@@ -33,6 +33,11 @@ class SessionRecipe:
     tools: Mapping[str, Tool]
     runner: ToolRunner
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether the model may call anything, ours or a remote MCP server's."""
+        return bool(self.tools or self.config.mcp_servers)
+
 
 def new_id(prefix: str) -> str:
     """Return an id that no other process makes."""

@@ -116,7 +116,7 @@ class SessionActor(GenServer):
             entry.processes,
         )
         self._began = True
-        memory = recollect(entry.log, entry.turns, with_tools=bool(self._recipe.tools))
+        memory = recollect(entry.log, entry.turns, with_tools=self._recipe.calls_tools)
         self._core = build_core(self._recipe, memory, restarts, epoch_s=time.time() - self._now())
         self._receive = self._core.receive
         mailbox = cast(SelectableMailbox, self._mailbox)

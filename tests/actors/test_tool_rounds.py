@@ -215,6 +215,27 @@ def test_a_line_that_is_lost_ends_the_question_and_the_reply_is_asked_for_anew(d
     assert failed(core) == [("mcpr_1", "incomplete")]
 
 
+def test_a_call_that_was_allowed_and_lost_before_it_was_made_has_failed(drive):
+    core = drive(mcp_servers=[DOCS])
+    core.say(SendText("go"))
+    core.begin()
+    request(core)
+    request(core, "mcpr_2", index=1)
+    core.done()
+    decide(core)
+    decide(core, "mcpr_2")
+    core.begin("r2")
+    made = {"type": "mcp_call", "id": "mcp_9", "server_label": "docs", "name": "search", "arguments": "{}"}
+    item = {**made, "approval_request_id": "mcpr_2"}
+    core.server("response.output_item.added", response_id="r2", output_index=0, item=item)
+    core.server(
+        "response.output_item.done", response_id="r2", output_index=0, item={**item, "output": "found"}
+    )
+    assert failed(core) == []
+    core.take(core.core.line_lost(LineClosed(1006), core.now))
+    assert failed(core) == [("mcpr_1", "incomplete")], "the other was made"
+
+
 def test_a_call_whose_approval_is_known_keeps_the_call_id_of_its_request(drive):
     core = drive(mcp_servers=[DOCS])
     core.begin()

@@ -22,6 +22,7 @@ from trunkline.gateway.simulator import (
     Say,
     Simulator,
 )
+from trunkline.supervision.testing import crash
 
 PATIENCE_S = 10.0
 SEARCH = {"name": "search", "input_schema": {"type": "object"}}
@@ -274,3 +275,15 @@ class TestApproval:
         assert error.code == "too_many_tool_rounds"
         stage.quiet()
         assert stage.types().count("response.create") == 3
+
+
+def test_half_an_answer_is_given_anew_after_a_crash_where_a_server_s_tool_may_follow(with_mcp):
+    gate = Gate()
+    stage = with_mcp([Say("let me look"), Hold(gate), FOUND], [Say("it is there")])
+    stage.say("go")
+    stage.events.until("assistant_text", text="let me look")
+    crash(stage.session.actor_ref, RuntimeError("a bug"))
+    stage.events.until("assistant_text", text="it is there")
+    gate.open()
+    items = [frame["item"]["content"][0]["text"] for frame in stage.wire.sent("conversation.item.create", 2)]
+    assert items == ["go"], "the model is not told what it is asked for again"
