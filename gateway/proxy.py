@@ -9,6 +9,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from . import codes
 from .deadline import Deadline
 from .errors import ConfigError, Unreachable
 from .handshake_socket import HeadTooLong, read_head
@@ -90,4 +91,9 @@ def open_tunnel(sock: socket.socket, endpoint: Endpoint, proxy: Proxy, deadline:
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
         raise Unreachable(f"the proxy {proxy.host}:{proxy.port} gave no HTTP answer")
     if not 200 <= (status := int(words[1])) <= 299:
-        raise Unreachable(f"the proxy {proxy.host}:{proxy.port} refused the tunnel with HTTP {status}")
+        raise Unreachable(
+            f"the proxy {proxy.host}:{proxy.port} refused the tunnel with HTTP {status}",
+            recoverable=codes.is_recoverable_status(
+                status
+            ),  # credentials and rules do not change by themselves
+        )

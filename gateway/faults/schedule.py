@@ -174,6 +174,11 @@ class Injection:
             _count("on_connection", number)
         if isinstance(self.schedule, AtConnection):
             raise InvalidSchedule("on_connection", numbers, "at_connection alone: it says which one")
+        some = self.schedule if self.fault.connects and isinstance(self.schedule, Every) else None
+        if some is not None and all(number % some.n for number in numbers):
+            raise InvalidSchedule(
+                "on_connection", numbers, f"a multiple of {some.n}: {some!r} fires at no other"
+            )
         return dataclasses.replace(self, connections=frozenset(numbers))
 
     @property

@@ -140,6 +140,22 @@ def test_a_proxy_that_opens_no_tunnel_is_unreachable_and_its_password_not_shown(
     assert "hunter2" not in str(error.value) + repr(vars(error.value))
 
 
+@pytest.mark.parametrize(
+    ("status", "recoverable"), [(403, False), (407, False), (429, True), (502, True), (504, True)]
+)
+def test_what_a_proxy_refuses_is_tried_again_only_if_that_can_change(
+    raw_server, handshake, status, recoverable
+):
+    def script(sock):
+        handshake.read(sock)
+        sock.sendall(b"HTTP/1.1 %d No\r\n\r\n" % status)
+
+    proxy = f"http://127.0.0.1:{raw_server(script).port}"
+    with pytest.raises(Unreachable, match=str(status)) as error:
+        connect_websocket("ws://far.example/", headers={}, timeout_s=LIMIT_S, proxy=proxy)
+    assert error.value.recoverable is recoverable
+
+
 def test_a_proxy_that_drips_cannot_stretch_the_deadline(raw_server, handshake):
 
     done = threading.Event()

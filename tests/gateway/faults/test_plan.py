@@ -168,6 +168,11 @@ def test_connections_count_on_from_the_highest_number_that_was_named():
     assert plan.for_connection().number == 6
 
 
+def test_each_nth_connection_may_be_restricted_to_some_of_those():
+    plan = FaultPlan(Refuse().every(3).on_connection(2, 6))
+    assert [bool(plan.for_connection().connect()) for _ in range(9)] == [False] * 5 + [True] + [False] * 3
+
+
 def test_a_certain_fault_fires_at_each_frame():
     assert len(run(FaultPlan(Lose().with_probability(1)), [("received", None)] * 9)) == 9
 
@@ -391,6 +396,7 @@ def test_many_threads_may_use_one_plan():
         (lambda: Reset().at_frame(1).on_connection(), "on_connection", "at least one"),
         (lambda: Reset().at_frame(1).on_connection(0), "on_connection", "1 or more"),
         (lambda: Refuse().at_connection(1).on_connection(2), "on_connection", "at_connection alone"),
+        (lambda: Refuse().every(3).on_connection(1, 2), "on_connection", "a multiple of 3"),
         (lambda: Refuse().at_connection(0), "at_connection", "1 or more"),
         (lambda: Reset().at_connection(1), "schedule", "at_frame(1).on_connection(n)"),
         (lambda: Refuse().at_frame(1), "schedule", "while connecting"),
