@@ -1,5 +1,7 @@
 """The pages under docs/reference tell of every public name, and every public name has a docstring."""
 
+import importlib
+import inspect
 import re
 import runpy
 
@@ -8,6 +10,15 @@ import pytest
 LINK = re.compile(r"\]\((?P<page>[\w.]*)#(?P<anchor>[\w-]+)\)")
 HEADING = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
 ENTRY = re.compile(r"^## (?P<name>\w+)$", re.MULTILINE)
+RAISES = re.compile(r"^Raises[^\n]*:\n((?:    .*\n?|\n)*)", re.MULTILINE)
+ERROR = re.compile(r"^    ([\w.]+(?:(?:, | or )[\w.]+)*): ", re.MULTILINE)
+PUBLIC = (
+    "trunkline",
+    "trunkline.supervision",
+    "trunkline.gateway",
+    "trunkline.simulator",
+    "trunkline.testing",
+)
 CODE = re.compile(r"^```py\n.*?^```$", re.DOTALL | re.MULTILINE)
 AS_MARKDOWN = """Say something.
 
@@ -51,6 +62,38 @@ def test_a_page_that_is_not_up_to_date_is_named(builder, pages, tmp_path):
 
 def test_no_page_is_left_over(root, pages):
     assert set((root / "docs" / "reference").glob("*")) == set(pages)
+
+
+def docstrings(module):
+    """Return the docstrings of a module's public names and of their methods, by name."""
+    for name in module.__all__ if hasattr(module, "__all__") else vars(module):
+        value = getattr(module, name)
+        if inspect.isclass(value):
+            members = {f"{name}.{member}": inspect.getdoc(one) for member, one in inspect.getmembers(value)}
+            yield from (
+                (where, doc) for where, doc in members.items() if not where.split(".")[1].startswith("_")
+            )
+        if inspect.isclass(value) or inspect.isfunction(value):
+            yield name, inspect.getdoc(value)
+
+
+def exists(error):
+    """Whether an error is what it is called: a public name, a builtin, or the dotted name of one."""
+    home, _, name = error.rpartition(".")
+    homes = [home] if home else [*PUBLIC, "trunkline.actors.tool_errors", "builtins"]
+    return any(isinstance(getattr(importlib.import_module(one), name, None), type) for one in homes)
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_errors_that_a_docstring_names_exist(module):
+    named = {
+        (where, error)
+        for where, doc in docstrings(importlib.import_module(module))
+        for section in RAISES.findall(doc or "")
+        for errors in ERROR.findall(section)
+        for error in re.split(", | or ", errors)
+    }
+    assert [(where, error) for where, error in sorted(named) if not exists(error)] == []
 
 
 def test_every_public_name_is_told_of(builder, pages):
