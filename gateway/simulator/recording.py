@@ -10,8 +10,10 @@ Each line is written at once and whole: nothing is buffered here, and whoever ki
 from __future__ import annotations
 
 import base64
+import fcntl
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable
 from typing import Any
@@ -37,15 +39,13 @@ class Recording:
         clock: Seconds on a monotonic clock.
 
     Raises:
-        OSError: The file cannot be made: the caller's fault.
+        OSError: The file cannot be made, or another recording is being made in it: the caller's fault.
     """
 
     def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._path = os.fspath(path)
         self._clock = clock
-        self._fd: int | None = os.open(
-            self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        self._fd: int | None = _emptied(self._path)
         self._n_lines = 0
         self._n_bytes = 0
         self._started_s = clock()
@@ -92,6 +92,22 @@ class Recording:
             self._n_lines,
             error,
         )
+
+
+def _emptied(path: str) -> int:
+    """Open a file for one's own recording, whatever was in it before."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd  # a pipe or a device: nothing is in it, and others may write there too
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise BlockingIOError(error.errno, "another recording is being made in it", path) from error
+    except OSError:
+        pass  # a file system that knows no locks
+    os.ftruncate(fd, 0)
+    return fd
 
 
 def _content(frame: str | bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from .client_error import invalid
 from .conversation import Conversation
 from .item_list import Item, ItemList
 from .response_run import Options
-from .session_settings import Settings, check_tool_choice, voice_is_locked
+from .session_settings import Settings, check_tool_choice, voice_is_locked, whole_format
 from .token_count import Context
 
 Request = dict[str, Any]
@@ -60,7 +60,7 @@ def options_for(
     return Options(
         output_modalities=list(merged["output_modalities"]),
         audio_output={
-            "format": asked.get("format", output["format"]),
+            "format": whole_format(asked.get("format", output["format"])),
             "voice": asked.get("voice", output["voice"]),
         },
         max_output_tokens=merged["max_output_tokens"],

@@ -145,10 +145,15 @@ def check_tool_choice(choice: str | Settings, tools: list[Settings], where: str)
         raise invalid(f"{where}.tool_choice", f"Tool choice '{choice[label]}' not found in 'tools'.")
 
 
+def whole_format(value: Settings | None) -> Settings | None:
+    """Return an audio format with the rate that the service assumes: PCM has only one."""
+    return {**_PCM, **value} if value is not None and value["type"] == "audio/pcm" else value
+
+
 def _change_input(result: Settings, change: Settings) -> None:
     for name, value in change.items():
         if value is None or name == "format":
-            result[name] = _whole_format(value)
+            result[name] = whole_format(value)
         elif name == "turn_detection":
             result[name] = _merged_detection(result[name], value)
         elif name == "noise_reduction":
@@ -159,12 +164,7 @@ def _change_input(result: Settings, change: Settings) -> None:
 
 def _change_output(result: Settings, change: Settings) -> None:
     result.update(copy.deepcopy(change))
-    result["format"] = _whole_format(result["format"])
-
-
-def _whole_format(value: Settings | None) -> Settings | None:
-    """Add the rate that the service assumes: PCM has only one."""
-    return {**_PCM, **value} if value is not None and value["type"] == "audio/pcm" else value
+    result["format"] = whole_format(result["format"])
 
 
 def _merged_detection(current: Settings | None, change: Settings) -> Settings:

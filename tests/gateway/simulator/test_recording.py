@@ -155,6 +155,22 @@ def test_a_port_that_is_taken_leaves_an_old_recording_alone(simulate, path):
     assert path.read_text() == "precious\n"
 
 
+def test_two_do_not_record_to_one_file(simulate, connected, path):
+    first = simulate(record=path)
+    connected(first).expect("session.created")
+    with pytest.raises(BlockingIOError, match="another recording is being made in it") as caught:
+        simulate(record=path)
+    assert caught.value.filename == str(path)
+    assert [line["event"]["type"] for line in lines(path)] == ["session.created"]
+    first.stop()
+    connected(simulate(record=path)).expect("session.created")
+
+
+def test_a_device_may_be_recorded_to_by_many(simulate):
+    for _ in range(2):
+        simulate(record="/dev/null")
+
+
 def test_the_simulator_goes_on_when_the_disk_is_full(simulate, connected):
     client = connected(simulate(record="/dev/full")).text_session()
     assert client.ask("What's the capital of Kenya?") == "The capital of Kenya is Nairobi."

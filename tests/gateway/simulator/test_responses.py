@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 from itertools import pairwise
+from random import Random
 
 import pytest
 
 from trunkline.gateway.simulator import CallTool, FunctionBrain, Gate, Hold, Say, Speak
 from trunkline.gateway.simulator.client_error import ClientError
+from trunkline.gateway.simulator.effects import Abandon
+from trunkline.gateway.simulator.ids import Ids
 from trunkline.gateway.simulator.protocol_shapes import CLIENT_EVENT
+from trunkline.gateway.simulator.session_core import SessionCore
 
 FUNCTION = {"type": "function", "name": "add", "parameters": {"type": "object"}}
 SAID = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "only this"}]}
@@ -102,6 +106,13 @@ def test_the_voice_of_a_response_is_locked_with_the_sessions(simulate, connected
     error = client.refused("response.create", response={"audio": {"output": {"voice": "coral"}}})
     assert (error["code"], error["param"]) == ("cannot_update_voice", "response.audio.output.voice")
     client.respond(audio={"output": {"voice": "marin"}})
+
+
+def test_a_response_in_pcm_has_its_rate_as_a_session_has(simulate, connected):
+    client = connected(simulate(answering(Say("x"))))
+    client.expect("session.created")
+    events = client.respond(audio={"output": {"format": {"type": "audio/pcm"}}})
+    assert events[0]["response"]["audio"]["output"]["format"] == {"type": "audio/pcm", "rate": 24000}
 
 
 @pytest.mark.parametrize("modality", ["text", "audio"])
@@ -306,3 +317,17 @@ def test_speech_is_read_back_as_audio_as_long_as_it_was_heard(simulate, connecte
     half = usage_of(client.respond(instructions="", conversation="none"))
     adds_up(half)
     assert half["input_token_details"]["audio_tokens"] == 10
+
+
+def test_a_response_that_has_ended_is_cancelled_no_more():
+    core = SessionCore(Ids(Random(0)), "m", 0)
+    *_, start = core.receive('{"type": "response.create", "response": {"output_modalities": ["text"]}}')
+    actions = core.play(start.run, lambda conversation: [Say("x")])
+    while next(actions):
+        assert not start.run.is_done
+    # Its last burst was sent, and the cancel comes before its `response.done`.
+    abandon, *sent = core.receive('{"type": "response.cancel"}')
+    assert abandon == Abandon(start.run.id)
+    assert types(send.event for send in sent) == ["response.done", "rate_limits.updated"]
+    response = sent[0].event["response"]
+    assert (response["status"], response["status_details"]) == ("completed", None)

@@ -146,11 +146,12 @@ def test_transcription_is_changed_in_parts_and_cleared():
     assert heard(changed(german, audio={"input": {"transcription": None}}))["transcription"] is None
 
 
-def test_pcm_has_the_rate_that_it_has():
-    telephone = changed(fresh(), audio={"input": {"format": {"type": "audio/pcmu"}}})
-    assert heard(telephone)["format"] == {"type": "audio/pcmu"}
-    back = changed(telephone, audio={"input": {"format": {"type": "audio/pcm"}}})
-    assert heard(back)["format"] == {"type": "audio/pcm", "rate": 24000}
+@pytest.mark.parametrize("direction", ["input", "output"])
+def test_pcm_has_the_rate_that_it_has(direction):
+    telephone = changed(fresh(), audio={direction: {"format": {"type": "audio/pcmu"}}})
+    assert telephone["audio"][direction]["format"] == {"type": "audio/pcmu"}
+    back = changed(telephone, audio={direction: {"format": {"type": "audio/pcm"}}})
+    assert back["audio"][direction]["format"] == {"type": "audio/pcm", "rate": 24000}
     assert back["audio"] == fresh()["audio"]
 
 
