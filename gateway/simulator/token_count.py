@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from .conversation import Conversation, Item
+from .g711 import BYTES_PER_MS
 from .item_list import ItemList
 
 _CHARS_PER_TOKEN = 4
 _IMAGE_TOKENS = 85
 _SPOKEN_MS_PER_TOKEN = 50
 _HEARD_MS_PER_TOKEN = 100
-_BYTES_PER_MS = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,11 @@ def text_tokens(text: str) -> int:
 def audio_tokens(duration_ms: int) -> int:
     """Return what so much assistant speech costs."""
     return -(-duration_ms // _SPOKEN_MS_PER_TOKEN)
+
+
+def heard_tokens(duration_ms: int) -> int:
+    """Return what so much of the caller's audio costs."""
+    return -(-duration_ms // _HEARD_MS_PER_TOKEN)
 
 
 def context_of(conversation: Conversation, items: ItemList, input_format: str) -> Context:
@@ -117,8 +122,8 @@ def _tokens_of(item: Item, spoken_ms: int, input_format: str) -> Tokens:
     for part in item.get("content") or ():
         match part.get("type"):
             case "input_audio":
-                heard_ms = len(part.get("audio") or "") * 3 // 4 // _BYTES_PER_MS[input_format]
-                total += Tokens(audio=-(-heard_ms // _HEARD_MS_PER_TOKEN))
+                heard_ms = len(part.get("audio") or "") * 3 // 4 // BYTES_PER_MS[input_format]
+                total += Tokens(audio=heard_tokens(heard_ms))
             case "output_audio":
                 total += Tokens(audio=audio_tokens(spoken_ms))
             case "input_image":

@@ -2,7 +2,7 @@
 
 A word begins with a chirp, which marks its start. Then come two bytes, its length and a check, and its letters in UTF-8: each
 byte is 10 ms of two tones, one of 16 low ones and one of 16 high ones, as on a telephone's keys. What is left of its time is
-filled with one tone, whose pitch is the word's own. `words_heard` reads it back, also from G.711.
+filled with one tone, whose pitch is the word's own. `decode_words` reads it back, also from G.711.
 """
 
 from __future__ import annotations

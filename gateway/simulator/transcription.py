@@ -15,10 +15,9 @@ from .g711 import Samples
 from .hearing import decode_words
 from .ids import Event, Ids
 from .steps import Latch
+from .token_count import heard_tokens, text_tokens
 
 _AUDIBLE = 100
-_MS_PER_TOKEN = 100
-_CHARS_PER_TOKEN = 4
 _DIARIZING = "-diarize"
 
 
@@ -138,7 +137,7 @@ class Transcription:
         assert self.text is not None
         if self.model.startswith("whisper"):
             return {"type": "duration", "seconds": self.duration_ms / 1000}
-        heard, written = -(-self.duration_ms // _MS_PER_TOKEN), -(-len(self.text) // _CHARS_PER_TOKEN)
+        heard, written = heard_tokens(self.duration_ms), text_tokens(self.text)
         return {
             "type": "tokens",
             "input_tokens": heard,

@@ -84,7 +84,7 @@ def played(core: SessionCore, frame: str | bytes) -> Iterator[dict]:
                 yield from action if isinstance(action, list) else ()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(frames, max_size=8))
 def test_the_core_answers_anything_with_well_formed_events(given_frames):
     core = SessionCore(Ids(Random(1)), "gpt-realtime-2", 0)

@@ -122,6 +122,12 @@ def test_a_tool_for_one_response_is_listed_before_it(simulate, connected):
     assert client.respond(tools=[DOCS])[0]["type"] == "response.created"
 
 
+def test_a_response_out_of_band_leaves_no_listing_in_the_conversation(simulate, connected):
+    client = connected(simulate(answering(Say("ok")))).text_session()
+    assert client.respond(tools=[DOCS], conversation="none")[0]["type"] == "response.created"
+    assert client.respond(tools=[DOCS])[0]["type"] == "conversation.item.added"
+
+
 # -- calls -----------------------------------------------------------------------------------------------------------
 
 
