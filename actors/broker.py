@@ -215,7 +215,8 @@ class BrokerActor(GenServer):
 
     def _down(self, session_id: str, reason: ExitReason) -> None:
         """A session is gone for good."""
-        if is_clean(reason):
+        entry = self._directory.get(session_id)
+        if is_clean(reason) or (entry is not None and entry.closing):
             closed = SessionClosed("client")
         else:
             closed = SessionClosed(

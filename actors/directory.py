@@ -27,6 +27,7 @@ class SessionEntry:
     Attributes:
         ref: the session's StableRef, once its supervisor has started it.
         connected: whether ``connect()`` has handed the session out.
+        closing: whether its client has asked for its end.
         starts: how many incarnations there were.
         tools: the calls at work, by call_id.
         audio: what the application says, on its way to the session.
@@ -42,6 +43,7 @@ class SessionEntry:
     log: SessionLog
     ref: StableRef[Any] | None = None
     connected: bool = False
+    closing: bool = False
     starts: int = 0
     tools: dict[str, ToolAtWork] = field(default_factory=dict[str, ToolAtWork])
     processes: ToolProcesses = field(default_factory=ToolProcesses)

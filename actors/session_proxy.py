@@ -71,6 +71,7 @@ class SessionProxy(StableProxy[Any]):
             entry.release()
             done.set(None)
 
+        entry.closing = True  # whoever learns first of an end by kill says who wanted it
         terminated = self._supervisor.ask(TerminateChild(self.actor_ref), block=False)
         terminated.add_done_callback(ended)
         return done

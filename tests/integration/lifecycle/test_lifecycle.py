@@ -24,6 +24,7 @@ from trunkline import (
     OpenAIGateway,
     SerialToolRunner,
     ServerError,
+    SessionClosed,
     SessionProxy,
     ToolDefinitionError,
     Unreachable,
@@ -31,7 +32,7 @@ from trunkline import (
 )
 from trunkline.gateway.errors import GatewayError, MissingApiKey
 from trunkline.gateway.simulator import CallTool, FunctionBrain, Gate, Hold, Say
-from trunkline.supervision import ActorDown, StartError
+from trunkline.supervision import KILLED, ActorDown, Down, StartError
 
 CREATED = json.dumps({"type": "session.created", "event_id": "e1", "session": {"id": "s1", "model": "m"}})
 ANSWER = FunctionBrain(lambda _: [Say("all right")])
@@ -466,6 +467,33 @@ def test_close_is_bounded_with_a_callback_that_hangs_and_everybody_else_hears_of
     assert before_it[-1] == behind_it[-1] == "session_closed", (
         "what the zombie still had in hand reaches nobody"
     )
+
+
+def test_a_client_that_closes_a_session_that_hangs_is_who_ended_it_whoever_hears_of_the_end_first(
+    trunk: Any, read: Any
+) -> None:
+    release, hanging = threading.Event(), threading.Event()
+
+    def hang(event: Any) -> None:
+        if event.kind == "assistant_text":
+            hanging.set()
+            release.wait(30)
+
+    line = trunk(ANSWER)
+    session = line.connect(close_timeout_s=20.0)
+    reader = read(session.events())
+    session.subscribe(hang).get(timeout=10)
+    session.send_text("go").get(timeout=10)
+    assert hanging.wait(10)
+    closing = session.close()
+    try:
+        # The kill as the broker may hear of it before the one who closes:
+        line.broker.actor_ref.tell(Down(session.session_id, session.actor_ref, KILLED))
+        reader.until("session_closed")
+        assert reader.seen[-1] == SessionClosed("client")
+    finally:
+        release.set()
+    closing.get(timeout=10)
 
 
 def test_a_killed_session_takes_its_tools_with_it(trunk: Any, read: Any, wait_until: Any) -> None:
