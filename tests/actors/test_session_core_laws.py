@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -24,7 +25,17 @@ from trunkline.actors.commands import (
     SendText,
     UpdateInstructions,
 )
-from trunkline.actors.effects import Finish, Reject, Resolve, StartTimer, StartTool, StopTimer
+from trunkline.actors.effects import (
+    Finish,
+    Reject,
+    Resolve,
+    Send,
+    SendToNext,
+    StartTimer,
+    StartTool,
+    StopTimer,
+    SwitchLine,
+)
 from trunkline.actors.memory import recall
 from trunkline.actors.tool_outcome import ToolOutcome
 from trunkline.actors.tool_runner import ParallelToolRunner, SerialToolRunner
@@ -198,18 +209,39 @@ class Play:
         else:
             self.core.server("input_audio_buffer.speech_stopped", audio_end_ms=n, item_id="u")
 
+    def do_follow(self, n: int) -> None:
+        """A line that is to follow is opened, or says one thing more; the limit may be near."""
+        core = self.core
+        core.timer("rollover")
+        taken, effects = core.core.connected(core.core._rollover.attempt, 0.0)
+        if taken:
+            core.take(effects)
+            hear_next(core, "session.created", session={"id": "sess_2", "model": "m", "expires_at": 99})
+        hear_next(core, "session.updated", session={"id": "sess_2"})
+        if n % 3 == 0:
+            core.timer("rollover_limit")
+
+    def do_lose_the_next_line(self, n: int) -> None:
+        self.core.take(self.core.core.next_line_lost(LineClosed(1006), 0.0))
+
     def do_lose_the_line(self, n: int) -> None:
         self.core.take(self.core.core.line_lost(LineClosed(1006), 0.0))
-        self.active, self.speaking = None, False
-        self.calls.clear()
-        self.aside.clear()
-        self.over.clear()
-        self.unacknowledged.clear()
+        if any(isinstance(effect, SwitchLine) for effect in self.core.effects[self.checked :]):
+            return
+        self._forget()
         if not self.core.of(Finish):
             self.core.timer("retry")
             self.line_began = len(self.core.wire)
             self.core.open()
             self.read = self.line_began + 1
+
+    def _forget(self) -> None:
+        """Another line knows nothing of what was on this one."""
+        self.active, self.speaking = None, False
+        self.calls.clear()
+        self.aside.clear()
+        self.over.clear()
+        self.unacknowledged.clear()
 
     def _begin(self, create: dict[str, Any] | None) -> None:
         self.active = self.new("r")
@@ -270,8 +302,12 @@ class Play:
                     self.running.append(call_id)
                 case _ if getattr(effect, "kind", "") == "error" and effect.code == "response_timeout":
                     self._acknowledge(effect.event_id)
-        for effect in self.core.effects[self.checked :]:
-            event = getattr(effect, "event", None)
+        for at, effect in enumerate(self.core.effects[self.checked :], self.checked):
+            if isinstance(effect, SwitchLine):
+                self._forget()
+                self.line_began = sum(isinstance(one, Send) for one in self.core.effects[:at])
+                self.read = self.line_began
+            event = None if isinstance(effect, SendToNext) else getattr(effect, "event", None)
             if event is not None and event.type == "response.create":
                 assert self.active is None or self.active != known_active, "a create during a response"
                 assert not self.speaking, "a create while the user is speaking"
@@ -327,6 +363,12 @@ class Play:
         self.check(known)
 
 
+def hear_next(core: Any, type: str, **fields: Any) -> None:
+    """The server says something on the line that is to follow."""
+    frame = json.dumps({"type": type, "event_id": "e", **fields}).encode()
+    core.take(core.core.receive_next(decode_server_event(frame), 0.0))
+
+
 def laws_of_events(core: Any) -> None:
     """What every subscriber may rely on, whatever the server does."""
     started: Counter[str] = Counter()
@@ -365,8 +407,9 @@ def laws_of_tokens(core: Any) -> None:
 
 
 STEPS = sorted(name.removeprefix("do_") for name in dir(Play) if name.startswith("do_"))
-# losing the line is rare, else nothing else ever gets far
-OFTEN = [step for step in STEPS if step != "lose_the_line"] * 4 + ["serve"] * 12 + ["lose_the_line"]
+# losing lines and leaving them is rare, else nothing else ever gets far
+RARE = ["lose_the_line", "lose_the_next_line", "follow", "follow"]
+OFTEN = [step for step in STEPS if step not in RARE] * 4 + ["serve"] * 12 + RARE
 PLAYS = st.lists(st.tuples(st.sampled_from(OFTEN), st.integers(0, 120)), max_size=60)
 POLICIES = ["drop", "settle", "submit_completed_only", "submit"]  # settle: drop, and tell the model so
 
@@ -504,8 +547,9 @@ COMMANDS = st.sampled_from(
         ClearAudio(),
     ]
 )
+ROLLOVER = ["rollover", "rollover_limit", "rollover_open", "sound"]
 TIMERS = st.sampled_from(
-    ["reply", "retry", "open", "refused", ("tool", "c1"), ("update", "event_3"), ("odd", 1), "odd"]
+    ["reply", "retry", "open", "refused", *ROLLOVER, ("tool", "c1"), ("update", "event_3"), ("odd", 1), "odd"]
 )
 ANYTHING = st.one_of(
     FRAMES,
@@ -516,6 +560,9 @@ ANYTHING = st.one_of(
     st.tuples(st.just("lost"), st.sampled_from([1000, 1001, 1006, 4000])),
     st.tuples(st.just("open")),
     st.tuples(st.just("failed"), st.integers(0, 3)),
+    st.tuples(st.just("follows"), st.booleans()),
+    st.tuples(st.just("next"), st.sampled_from(TYPES), st.fixed_dictionaries(FIELDS)),
+    st.tuples(st.just("next lost"), st.sampled_from([1000, 1006, 4000])),
 )
 
 
@@ -542,6 +589,17 @@ def perform(core: Any, step: tuple[Any, ...]) -> None:
         case ("open",):
             _, effects = core.core.connected(core.core._keeper._lines.number, 0.0)
             core.take(effects)
+        case ("follows", greeted):
+            core.timer("rollover")
+            taken, effects = core.core.connected(core.core._rollover.attempt, 0.0)
+            core.take(effects)
+            if greeted and taken:
+                hear_next(core, "session.updated", session={"id": "s"})
+        case ("next", kind, fields):
+            with suppress(ProtocolError):
+                hear_next(core, kind, **fields)
+        case ("next lost", code):
+            core.take(core.core.next_line_lost(LineClosed(code), 0.0))
         case ("failed", attempt):
             core.take(core.core.connect_failed(attempt, OSError("no"), 0.0))
 
