@@ -189,9 +189,8 @@ class BrokerActor(GenServer):
         if entry is None or entry.ref is None:
             return
         if isinstance(error, ActorDown) and entry.ref.state != "stopped":
-            self._await_open(
-                session_id, entry.ref
-            )  # it crashed while connecting: its next incarnation goes on
+            # It crashed while connecting: its next incarnation goes on.
+            self._await_open(session_id, entry.ref)
             return
         if error is not None:
             failure = entry.failure or error  # it may have ended before our question came

@@ -88,9 +88,8 @@ def _mapped(error: BaseException) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
     mapped = ConnectError(f"the gateway's connect() raised {type(error).__name__}", recoverable=False)
-    if isinstance(
-        error, Exception
-    ):  # a bug in the gateway. But what sys.exit() says in a key callable may be a secret.
+    # An Exception is a bug in the gateway. But what sys.exit() says in a key callable may be a secret.
+    if isinstance(error, Exception):
         mapped.__cause__ = error
     return mapped
 

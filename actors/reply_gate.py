@@ -105,9 +105,8 @@ class ReplyGate:
 
     def expect(self, item_id: str) -> Effects:
         """The user has spoken this item. Under VAD the server replies by itself; if its line is lost before, we ask."""
-        if (
-            not self.vad_replies
-        ):  # it was committed by us, and so is in the conversation whoever asked for a reply to it
+        # It was committed by us, and so is in the conversation whoever asked for a reply to it.
+        if not self.vad_replies:
             waiting = next((ask for ask, shown in self._asks.items() if not shown), item_id)
             self.arrived(waiting)
             return ()

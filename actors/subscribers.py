@@ -40,9 +40,8 @@ class Subscribers:
         self._publisher: Publisher | None = None
         self._early: EventStream[Any] | None = None
         self._thread: threading.Thread | None = None  # where callbacks are called: the session's
-        self._to_call: deque[CallbackSink] = (
-            deque()
-        )  # of a closed session: who has not been called a last time
+        # Of a closed session: who has not been called a last time.
+        self._to_call: deque[CallbackSink] = deque()
 
     @property
     def closed(self) -> SessionClosed | None:
@@ -116,9 +115,8 @@ class Subscribers:
         with self._lock:
             early, self._early = self._early, None
             gave_up = self._closed is None and all(sink.subscriber is not early for sink in self._sinks)
-            return (
-                None if gave_up else early
-            )  # nobody came for too long: what it holds is no beginning any more
+            # Nobody came for too long: what it holds is no beginning any more.
+            return None if gave_up else early
 
     def remove(self, subscriber: object) -> None:
         """Deliver no more; nothing happens if it is no subscriber."""
@@ -215,9 +213,8 @@ class Subscribers:
 
     def _blame(self, sink: Sink, error: BaseException) -> None:
         if isinstance(error, pykka.ActorDeadError) and isinstance(sink, ActorSink):
-            self.remove(
-                sink.subscriber
-            )  # a function that met a dead actor lives: it is told on, and its error is logged
+            # A function that met a dead actor lives: it is told on, and its error is logged.
+            self.remove(sink.subscriber)
             return
         _log.error(
             "a subscriber raised %s",

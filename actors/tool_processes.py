@@ -96,9 +96,8 @@ class ToolProcesses:
             except ToolProcessEnded as ended:
                 if ended.begun:
                     raise
-                return self._run(
-                    origin_of(tool), raw_arguments, ctx
-                )  # a warm one, which had died while it waited
+                # A warm one, which had died while it waited.
+                return self._run(origin_of(tool), raw_arguments, ctx)
         except (OSError, ToolProcessEnded, ToolDefinitionError) as error:
             return _cancelled(ctx) if ctx.cancelled else _crashed(error, ctx)
 

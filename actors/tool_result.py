@@ -47,8 +47,7 @@ def _numpy_to_builtins(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, np.generic):
         plain = value.item()
-        if not isinstance(
-            plain, np.generic
-        ):  # longdouble.item() is a longdouble: encoding it again would never end
+        # longdouble.item() is a longdouble: encoding it again would never end.
+        if not isinstance(plain, np.generic):
             return plain
     raise TypeError(f"objects of type {type(value).__name__} have no JSON form")

@@ -217,9 +217,8 @@ def main() -> int:
         )
     print(json.dumps({**figures, "python": platform.python_version()}))
     all_came = len(truncated) == options.sessions * options.cuts
-    allowed_ms = options.limit_ms + max(
-        0.0, quantile(took.pop(NOISE), 0.99) - 1.0
-    )  # 1 ms is what a quiet machine has
+    # 1 ms is what a quiet machine has.
+    allowed_ms = options.limit_ms + max(0.0, quantile(took.pop(NOISE), 0.99) - 1.0)
     in_time = all(quantile(values, 0.99) <= allowed_ms for values in took.values())
     return 0 if all_came and in_time else 1
 

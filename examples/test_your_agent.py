@@ -9,9 +9,8 @@ from trunkline import Broker, Config, OpenAIGateway, ToolError, tool
 from trunkline.simulator import CallTool, Gate, Hold, Say, ScriptBrain, expect, reply
 from trunkline.testing import Close, Drip, Duplicate, NotJson, Reset, Stall
 
-pytestmark = pytest.mark.usefixtures(
-    "trunkline_leaks"
-)  # each test: no actor, thread or future is left behind
+# Each test: no actor, thread or future is left behind.
+pytestmark = pytest.mark.usefixtures("trunkline_leaks")
 
 
 # -- the agent: put yours here
@@ -141,11 +140,8 @@ def test_after_a_reset_the_agent_tells_the_new_line_what_was_said(
     trunkline_simulator, trunkline_faults, call
 ):
     script = ScriptBrain(
-        [
-            *OPENING,
-            *asked("My name is Ada."),
-            reply(Say("Hello Ada, nice to meet you.")),
-        ],  # the line dies in it
+        # The line dies in it.
+        [*OPENING, *asked("My name is Ada."), reply(Say("Hello Ada, nice to meet you."))],
         [*OPENING, *asked("My name is Ada."), reply(Say("Hello Ada."))],
     )
     faults = trunkline_faults(Reset().on("response.output_text.delta", nth=3))

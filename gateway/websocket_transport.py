@@ -34,9 +34,8 @@ class WebSocketTransport:
         self._keepalive = Keepalive(limits.ping_interval_s, limits.pong_timeout_s)
         self._stall = Stall(limits.stall_timeout_s)
         self._ended: LineClosed | None = None
-        self._fate = (
-            threading.Lock()
-        )  # between abort() and the end of close(): a closed number may be somebody else's
+        # Between abort() and the end of close(): a closed number may be somebody else's.
+        self._fate = threading.Lock()
 
     @property
     def wants_write(self) -> bool:

@@ -217,9 +217,8 @@ def _run(actor: SupervisedLoop, on_down: Callable[[ExitReason], object]) -> None
         actor._start_actor_loop()
     except BaseException as error:
         mailbox.unwatch(on_down)
-        if not isinstance(
-            error, Exception
-        ):  # Ctrl-C: perhaps its thread runs already, and waits for its children
+        # Ctrl-C: perhaps its thread runs already, and waits for its children.
+        if not isinstance(error, Exception):
             kill_actor(ref)
         _undo(actor, error)
         raise

@@ -311,10 +311,8 @@ class Mailbox:
         self._answer_all(left, reason)
         with self._telling:
             self.down.set()
-            for fn in watchers:
-                guarded(
-                    fn, reason, "A watcher of an actor that ended"
-                )  # one watcher's fault is not the others'
+            for fn in watchers:  # one watcher's fault is not the others'
+                guarded(fn, reason, "A watcher of an actor that ended")
         self._answer_stops(left)
         # Not only if the owner is parked: a sender may have taken that flag and not have signalled yet.
         self._parked = False

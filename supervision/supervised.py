@@ -221,9 +221,8 @@ def judge(actor: SupervisedLoop, error: BaseException) -> None:
     elif isinstance(error, Exception):
         if not (isinstance(actor, Supervised) and actor.let_it_crash):
             raise error
-        mailbox.owe(
-            twin_of(error)
-        )  # the error itself is the reason, which others hold: nobody raises it again
+        # The error itself is the reason, which others hold: nobody raises it again.
+        mailbox.owe(twin_of(error))
         _fail(actor, error)
     elif actor._trunkline_life.supervised:
         mailbox.owe()
@@ -302,9 +301,8 @@ def kill_actor(ref: pykka.ActorRef[Any]) -> None:
     if isinstance(mailbox, Mailbox):
         mailbox.interrupt()
     if isinstance(actor, Supervised):
-        guarded(
-            lambda victim: victim.on_kill(), actor, "on_kill of %s", actor
-        )  # its fault must not stop its killer
+        # Its fault must not stop its killer.
+        guarded(lambda victim: victim.on_kill(), actor, "on_kill of %s", actor)
 
 
 _supervisable: dict[type[pykka.Actor], type[SupervisedLoop]] = {}

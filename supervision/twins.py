@@ -45,9 +45,8 @@ def twin_of(error: E) -> E:
 def _copy_field(error: BaseException, twin: BaseException, name: str) -> None:
     try:
         value = getattr(error, name)
-        if value is not getattr(
-            twin, name, None
-        ):  # an OSError words a None that was set otherwise than one that was not
+        # An OSError words a None that was set otherwise than one that was not.
+        if value is not getattr(twin, name, None):
             setattr(twin, name, value)
     except Exception:  # noqa: BLE001  # not set, or read-only: __new__ saw to it
         pass

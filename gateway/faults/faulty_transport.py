@@ -123,9 +123,8 @@ class FaultyTransport:
         try:
             self._proceed(now)
             if self._over and not self._is_frozen():
-                return (
-                    now + _UNTIL_PUMPED_S
-                )  # the end waits in front of the next pump, which the bell asks for
+                # The end waits in front of the next pump, which the bell asks for.
+                return now + _UNTIL_PUMPED_S
             # a mute line's pongs lie unread in the inner transport, which would take them for its owner's delay
             due = self._look_for_pongs(now) if self._is_frozen() else self._inner.service(now)
             due = min(due, self._look_for_stall(now))

@@ -146,9 +146,8 @@ def trunkline_leaks() -> Iterator[None]:
 def trunkline_faults(request: pytest.FixtureRequest) -> Iterator[Callable[..., FaultPlan]]:
     """`trunkline_faults(*injections, seed=None)` makes a `FaultPlan`; if the test passes, each of its faults must have acted."""
     if "trunkline_leaks" in request.fixturenames:
-        request.getfixturevalue(
-            "trunkline_leaks"
-        )  # set up before everything else, it looks when all of it is gone
+        # Set up before everything else, it looks when all of it is gone.
+        request.getfixturevalue("trunkline_leaks")
     kit = _kit(request)
 
     def plan(*injections: Injection, seed: int | None = None) -> FaultPlan:

@@ -207,9 +207,8 @@ def test_a_view_is_read_like_bytes_and_not_kept(tag: str):
     assert event == decode_server_event(data)
     before = repr(event)
     view.release()
-    buffer[:] = bytes(
-        len(buffer)
-    )  # a bytearray with a view on it could not be resized, and a kept view would show zeros
+    # A bytearray with a view on it could not be resized, and a kept view would show zeros.
+    buffer[:] = bytes(len(buffer))
     buffer.clear()
     assert repr(event) == before
 

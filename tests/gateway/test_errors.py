@@ -167,9 +167,8 @@ def test_a_key_in_a_providers_words_is_not_passed_on(secret: str):
 
 def test_redacting_leaves_ordinary_words_alone():
     words = "task-oriented risk_assessment: ask-me-anything, the bearer of good news"
-    assert redact(words) == words.replace(
-        "bearer of", "[hidden]"
-    )  # a word after "bearer" may be a key: better once too often
+    # A word after "bearer" may be a key: better once too often.
+    assert redact(words) == words.replace("bearer of", "[hidden]")
     for ordinary in (
         "Unknown parameter: 'session.client_secret.expires_at_12345'",
         "max_output_tokens: 12345678901234567890 is over the limit",

@@ -90,11 +90,8 @@ def expected(stream):
             if frame.opcode is Opcode.PING:
                 pings.append(data)
             elif frame.opcode is Opcode.CLOSE:
-                return (
-                    messages,
-                    pings,
-                    Close.parse(data[:2]).code,
-                )  # a reason that is no UTF-8 is shown all the same
+                # A reason that is no UTF-8 is shown all the same.
+                return (messages, pings, Close.parse(data[:2]).code)
             elif frame.opcode is not Opcode.PONG:
                 if (frame.opcode is Opcode.CONT) != (parts is not None):
                     raise ProtocolError("out of order")

@@ -399,9 +399,8 @@ def test_the_front_door_links_to_the_rooms(root, room):
 
 def test_the_links_are_committed_as_links(root):
     git = shutil.which("git")
-    if (
-        git is None or not (root / ".git").exists()
-    ):  # an unpacked archive: the test above saw the links themselves
+    # An unpacked archive: the test above saw the links themselves.
+    if git is None or not (root / ".git").exists():
         return
     listed = subprocess.run(
         [git, "ls-files", "--stage", *(f"src/trunkline/{room}" for room in ROOMS)],

@@ -320,9 +320,8 @@ class TestIsolation:
         return pid
 
     def test_a_result_comes_from_another_process(self, simulate, killable):
-        call = CallTool(
-            "own_pid", {}, call_id="c1"
-        )  # twice: some providers begin to count anew with each response
+        # Twice: some providers begin to count anew with each response.
+        call = CallTool("own_pid", {}, call_id="c1")
         stage, _ = simulate([call], [Say("one")], [call], [Say("two")], tools=[killable.own_pid])
         for answer in ("one", "two"):
             stage.say("go")

@@ -183,9 +183,8 @@ def test_a_supervisor_that_crashes_at_a_start_is_restarted_without_the_child(
     request = StartChild(ChildSpec("a", worker_class))
     with crash_at(point), pytest.raises((CrashInjected, ActorDown)) as caught:
         call(nested, request, PATIENCE_S)
-    if isinstance(
-        caught.value, ActorDown
-    ):  # it was in no hand any more: the supervisor is down, whatever its child
+    # It was in no hand any more: the supervisor is down, whatever its child.
+    if isinstance(caught.value, ActorDown):
         assert isinstance(caught.value.reason, CrashInjected)
     assert wait_for_restart(nested, after=0) == 1
     eventually(lambda: len(pykka.ActorRegistry.get_all()) == 2, "the child is down")

@@ -570,9 +570,8 @@ def test_as_a_child_of_a_supervisor_it_is_restarted_without_its_children(
     eventually(lambda: dynamic.restarts == 1)
     assert call(dynamic, CountChildren()) == Counts(0, 0, 0, 0)
     assert not child.is_alive()
-    assert (
-        len(pykka.ActorRegistry.get_all()) == 2
-    )  # with "keep", the old self's news of its children came along
+    # With "keep", the old self's news of its children came along.
+    assert len(pykka.ActorRegistry.get_all()) == 2
     assert call(start_child(dynamic, "new"), "hello") == "hello"
 
 

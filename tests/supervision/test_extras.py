@@ -288,9 +288,8 @@ def counts(root, child, steady, registry):
 def test_a_thousand_restarts_leave_everything_as_flat_as_it_was(
     kind, mailbox, run_tree, start_worker, caplog
 ):
-    caplog.set_level(
-        "CRITICAL", "trunkline.supervision"
-    )  # pytest keeps records, they tracebacks, and those the actors
+    # Pytest keeps records, they tracebacks, and those the actors.
+    caplog.set_level("CRITICAL", "trunkline.supervision")
     caplog.set_level("CRITICAL", "pykka")
     clock, registry, lives, threads = ManualClock(), Registry(), [], []
     root = run_tree(kind, clock=clock, max_restarts=3, max_seconds=5.0)

@@ -522,9 +522,8 @@ WRITTEN_OUT: dict[str, list[Any]] = {
     "InputAudioBufferAppendEventParam.audio": ["AAAAAA=="],
     "output_modalities": [["text"], ["audio"]],  # exactly one (protocol.md A.5)
     "speed": [0.25, 1.5],
-    "RealtimeSessionCreateRequestParam.model": [
-        "gpt-realtime-2"
-    ],  # a session's cannot change (protocol.md A.8)
+    # A session's cannot change (protocol.md A.8).
+    "RealtimeSessionCreateRequestParam.model": ["gpt-realtime-2"],
     "conversation": ["auto", "none"],
 }
 ABOUT_THE_STATE = {

@@ -22,9 +22,8 @@ SUPERVISOR_S = ("supervisor.before_start_child", "supervisor.after_start_child")
 WHERE = [
     *((name, after) for name in CRASH_POINTS if name.startswith("session.") for after in (0, 1, 2, 4, 6)),
     *((name, after) for name in CRASH_POINTS if name.startswith("tool_worker.") for after in (0, 1)),
-    *(
-        (name, after) for name in SUPERVISOR_S for after in (0, 1)
-    ),  # two calls run, each in a worker that is started
+    # Two calls run, each in a worker that is started.
+    *((name, after) for name in SUPERVISOR_S for after in (0, 1)),
 ]
 
 
