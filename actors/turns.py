@@ -165,10 +165,14 @@ class Turns:
         return None if turn is None else "".join(turn.spoken.get(item_id, ()))
 
     def drop_all(self) -> Iterable[Turn]:
-        """Forget everything (the line is gone) and return the turns that were in the making."""
+        """Forget everything (the line is gone) and return the turns that were in the making.
+
+        Also the ids: a provider may count its responses anew on each line.
+        """
         turns = list(self._all.values())
         self._all.clear()
         self._visible.clear()
+        self._finished.clear()
         return turns
 
     # -- the hot path: one lookup, one event

@@ -507,6 +507,26 @@ class TestStatement08LostLines:
         assert said == [("user", "a"), ("assistant", "A"), ("user", "b")]
         assert [e.resumed for e in core.seen if e.kind == "session_updated"] == [True]
 
+    def test_a_provider_may_count_its_responses_anew_on_each_line(self, drive):
+        core = drive()
+        core.say(SendText("a"))
+        core.begin("r1")
+        core.server("response.output_text.done", response_id="r1", item_id="i1", text="A")
+        core.done("r1")
+        core.take(core.core.line_lost(LineClosed(1006), 1.0))
+        core.timer("retry")
+        core.open()
+        core.say(SendText("b"))
+        core.clear()
+        core.begin("r1")
+        core.server("response.output_text.delta", response_id="r1", item_id="i2", delta="B")
+        core.done("r1")
+        assert core.kinds() == [
+            "assistant_turn_started",
+            "assistant_text_delta",
+            "assistant_turn_completed",
+        ]
+
     def test_what_is_said_while_the_line_is_down_is_accepted_and_sent_on_the_next(self, drive):
         core = drive()
         core.take(core.core.line_lost(LineClosed(1011), 1.0))
