@@ -17,10 +17,6 @@ class Dialect(Protocol):
         """Return the event that configures a session in full."""
         ...
 
-    def instructions_update(self, text: str) -> SessionUpdate:
-        """Return the event that changes the instructions alone."""
-        ...
-
 
 def identified(update: SessionUpdate, event_id: str) -> SessionUpdate:
     """Return the event with an id, so that a refusal can be told to whoever caused it."""

@@ -30,31 +30,11 @@ from ..supervision import (
     is_clean,
 )
 from . import commands as cmd
+from . import effects as fx
 from .connect_worker import LineFailed, LineOffered
 from .crew import Crew, Tag, WorkerStarted
 from .directory import SessionEntry
-from .effects import (
-    AskApproval,
-    AudioEpoch,
-    DropLine,
-    Effect,
-    Finish,
-    LeaveLine,
-    OpenLine,
-    Reconfigure,
-    Record,
-    Reject,
-    Resolve,
-    Send,
-    SendAppend,
-    SendToNext,
-    StartTimer,
-    StartTool,
-    StopTimer,
-    StopTool,
-    SwitchLine,
-    accepted,
-)
+from .effects import Effect, accepted
 from .errors import SessionGone, SessionLogError
 from .events import EVENT_CLASSES, SessionClosed, SessionEvent, SessionOpened
 from .line import LineService
@@ -62,6 +42,7 @@ from .lines import Lines
 from .named_timers import NamedTimers, TimerDue
 from .open_turns import TURN_EVENTS, recollect
 from .recipe import SessionRecipe, build_core
+from .subscribers import Publisher
 from .tool_outcome import ToolOutcome
 from .tool_worker import ToolApproved, ToolDone
 from .wire_tap import WireTap
@@ -87,7 +68,7 @@ class SessionActor(GenServer):
         self._workers = workers
         self._incarnation = 0
         self._frame_time = 0.0
-        self._finish: Finish | None = None
+        self._finish: fx.Finish | None = None
         self._replies: dict[int, Reply] = {}
         self._last_token = 0
         self._timers = NamedTimers(self._send_after)
@@ -125,33 +106,39 @@ class SessionActor(GenServer):
         )
         # not in __init__: what fails there leaves a mailbox to the collector
         self._decode = self._recipe.gateway.decode
-        self._performers: dict[type[Any], Callable[[Any], object]] = {
-            **dict.fromkeys(EVENT_CLASSES, self._publish),
-            SessionOpened: publisher.open,
-            Send: self._send,
-            SendAppend: self._send_append,
-            AudioEpoch: self._begin_audio,
-            Reconfigure: self._reconfigure,
-            Record: self._record,
-            Resolve: self._resolve,
-            Reject: self._reject,
-            StartTimer: self._timers.start,
-            StopTimer: self._timers.stop,
-            OpenLine: crew.connect,
-            DropLine: self._drop_line,
-            SendToNext: lambda effect: lines.send_to_next(effect.event),
-            SwitchLine: lambda _: self._answer(lines.switch()),
-            LeaveLine: lambda _: lines.leave(),
-            StartTool: crew.start_tool,
-            AskApproval: crew.ask_approval,
-            StopTool: crew.stop_tool,
-            Finish: self._note_finish,
-            **dict.fromkeys(TURN_EVENTS, self._publish_turn),
-        }
+        self._performers = self._performing(publisher, crew, lines)
         _log.info("session started", extra={"session_id": self._recipe.session_id})
         if restarts:
             self._perform(entry.turns.crashed(memory.batches))
         self._perform(self._core.start(self._now(), crew.adopt()))
+
+    def _performing(
+        self, publisher: Publisher, crew: Crew, lines: Lines
+    ) -> dict[type[Any], Callable[[Any], object]]:
+        """Return who performs which effect."""
+        return {
+            **dict.fromkeys(EVENT_CLASSES, self._publish),
+            SessionOpened: publisher.open,
+            fx.Send: self._send,
+            fx.SendAppend: self._send_append,
+            fx.AudioEpoch: self._begin_audio,
+            fx.Reconfigure: self._reconfigure,
+            fx.Record: self._record,
+            fx.Resolve: self._resolve,
+            fx.Reject: self._reject,
+            fx.StartTimer: self._timers.start,
+            fx.StopTimer: self._timers.stop,
+            fx.OpenLine: crew.connect,
+            fx.DropLine: self._drop_line,
+            fx.SendToNext: lambda effect: lines.send_to_next(effect.event),
+            fx.SwitchLine: lambda _: self._answer(lines.switch()),
+            fx.LeaveLine: lambda _: lines.leave(),
+            fx.StartTool: crew.start_tool,
+            fx.AskApproval: crew.ask_approval,
+            fx.StopTool: crew.stop_tool,
+            fx.Finish: self._note_finish,
+            **dict.fromkeys(TURN_EVENTS, self._publish_turn),
+        }
 
     def terminate(self, reason: ExitReason) -> None:
         """Let everything go. After a clean end the subscribers hear of it; after a crash they wait for the next incarnation."""
@@ -303,7 +290,7 @@ class SessionActor(GenServer):
             self._pump()
         return taken
 
-    def _drop_line(self, effect: DropLine) -> None:
+    def _drop_line(self, effect: fx.DropLine) -> None:
         self._crew.stop_connecting(effect.attempt)
         if self._lines is not None:
             self._answer(self._lines.drop(effect.attempt))
@@ -342,13 +329,13 @@ class SessionActor(GenServer):
         self._entry.turns.note(event)
         self._publish(event)
 
-    def _send(self, effect: Send) -> None:
+    def _send(self, effect: fx.Send) -> None:
         if crash_points.armed:
             crash_points.reach("session.before_send")
         if self._lines is not None:
             self._lines.send(effect.event)
 
-    def _send_append(self, effect: SendAppend) -> None:
+    def _send_append(self, effect: fx.SendAppend) -> None:
         assert self._lines is not None  # what sends is performed after on_start
         taken, answers = self._lines.append(effect)
         if not taken:
@@ -359,18 +346,18 @@ class SessionActor(GenServer):
         for answer in answers:
             self._performers[type(answer)](answer)
 
-    def _begin_audio(self, effect: AudioEpoch) -> None:
+    def _begin_audio(self, effect: fx.AudioEpoch) -> None:
         if self._entry.starts == self._incarnation:
             self._entry.audio.epoch = effect.epoch
 
-    def _reconfigure(self, effect: Reconfigure) -> None:
+    def _reconfigure(self, effect: fx.Reconfigure) -> None:
         if self._entry.starts == self._incarnation:
             self._recipe = self._entry.recipe = replace(
                 self._recipe, config=effect.config, tools=effect.tools
             )
             self._crew.recipe = self._recipe
 
-    def _record(self, effect: Record) -> None:
+    def _record(self, effect: fx.Record) -> None:
         if self._entry.starts == self._incarnation:  # what a zombie finds out is not written down
             try:
                 self._entry.log.append(effect.entry)
@@ -380,13 +367,13 @@ class SessionActor(GenServer):
             if crash_points.armed:
                 crash_points.reach("session.after_accept")
 
-    def _resolve(self, effect: Resolve) -> None:
+    def _resolve(self, effect: fx.Resolve) -> None:
         self._replies.pop(effect.token).set(effect.value)
 
-    def _reject(self, effect: Reject) -> None:
+    def _reject(self, effect: fx.Reject) -> None:
         self._replies.pop(effect.token).set_exception(effect.error)
 
-    def _note_finish(self, effect: Finish) -> None:
+    def _note_finish(self, effect: fx.Finish) -> None:
         self._finish = effect
         self._entry.failure = effect.error
         error = effect.error or SessionGone()
