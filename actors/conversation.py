@@ -130,10 +130,15 @@ class Conversation:
         """Go on with the tool calls that an earlier incarnation began; ``at_work``: those whose workers outlived it."""
         return self._up(self._tools.resume(batches, at_work, self._line))
 
-    def line_up(self, line: int) -> Effects:
-        """The session is configured on a new line: say what was said before, then ask if somebody waits."""
+    def line_up(self, line: int, *, speaks: bool = False) -> Effects:
+        """The session is configured on a new line: say what was said before, then ask if somebody waits.
+
+        ``speaks``: the user is in the middle of a sentence, which goes on there.
+        """
         self._line = line
-        return [*self._replay.tell(), *self._gate.line_up(self._replay.wants_no_reply), *self._side.line_up()]
+        told = self._replay.tell()
+        asked = self._gate.line_up(self._replay.wants_no_reply, speaks=speaks)
+        return [*told, *asked, *self._side.line_up()]
 
     def line_down(self) -> Effects:
         """The line is lost: turns in the making end here; tools go on, their outputs wait."""

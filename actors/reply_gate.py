@@ -283,9 +283,12 @@ class ReplyGate:
 
     # -- the line
 
-    def line_up(self, wants_no_reply: Callable[[str], bool]) -> Effects:
-        """The line works and the conversation is on it. ``wants_no_reply``: whether nobody waits for an answer to this ask."""
-        self._up = True
+    def line_up(self, wants_no_reply: Callable[[str], bool], *, speaks: bool = False) -> Effects:
+        """The line works and the conversation is on it.
+
+        ``wants_no_reply``: whether nobody waits for an answer to this ask. ``speaks``: the user does, as the server will soon say.
+        """
+        self._up, self._reply_due = True, speaks
         settled = self._settle({ask for ask in self._asks if wants_no_reply(ask)})
         return [*settled, *self.proceed()]
 

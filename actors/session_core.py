@@ -188,10 +188,13 @@ class SessionCore:
     def _line_moves(self, number: int, now: float) -> tuple[Effects, Effects]:
         ended = self._line_over()
         carried = self._audio.line_moves(now)  # it goes on: what is on its way is for the new line
-        return ended, [*self._say_again(number), *carried]
+        speaks = bool(carried) and self._updates.config.vad is not None
+        return ended, [*self._say_again(number, speaks=speaks), *carried]
 
-    def _say_again(self, number: int) -> Effects:
-        return [*self._updates.line_up(), *self._conversation.line_up(number), *self._desk.line_up()]
+    def _say_again(self, number: int, *, speaks: bool = False) -> Effects:
+        changed = self._updates.line_up()
+        said = self._conversation.line_up(number, speaks=speaks)
+        return [*changed, *said, *self._desk.line_up()]
 
     def _then_move(self, effects: Effects, now: float) -> Effects:
         """After anything that may have been the last thing to wait for: move to the line that follows, if there is one."""

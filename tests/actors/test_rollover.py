@@ -280,6 +280,28 @@ class TestTheMove:
         assert carried == PIECE * 3 + SOUND
         assert "error" not in core.kinds()
 
+    @pytest.mark.parametrize("announced", [True, False])
+    def test_nobody_is_answered_while_the_user_still_speaks(self, drive, announced):
+        core = open_with(drive, turn_detection="server_vad")
+        core.timer("rollover")
+        core.server("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u1")
+        core.say(SendAudio(SOUND))
+        core.say(SendText("hi"))
+        successor(core)
+        core.timer("rollover_limit")
+        assert len(core.of(SwitchLine)) == 1
+        assert core.types() == ["conversation.item.create"]
+        if announced:
+            core.server("conversation.item.added", item=core.wire[0]["item"])
+            core.server("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u2")
+            core.server("input_audio_buffer.speech_stopped", audio_end_ms=200, item_id="u2")
+            core.begin("r1")
+            core.done("r1")
+            assert core.types() == ["conversation.item.create"], "the provider's own reply answers it all"
+        else:
+            core.timer("reply")
+            assert core.types() == ["conversation.item.create", "response.create"]
+
     def test_under_turn_detection_silence_stays_where_it_is(self, drive):
         core = open_with(drive, turn_detection="server_vad")
         core.timer("rollover")
