@@ -112,5 +112,4 @@ class VoiceActivity:
             yield Lull(self._loud_until_ms + lull_ms)
         if self._is_speaking and silent_ms >= self.detection.silence_ms:
             self._is_speaking = False
-            # It may have grown since: more silence than now asked for does not lie in the future.
-            yield Offset(min(self._loud_until_ms + self.detection.silence_ms, end_ms))
+            yield Offset(self._loud_until_ms + self.detection.silence_ms)
