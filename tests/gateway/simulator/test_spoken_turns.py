@@ -306,11 +306,13 @@ def test_a_deleted_message_leaves_no_sound_for_one_with_its_id(talk):
 # -- idle ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_user_who_stays_idle_is_prompted(talk):
+@pytest.mark.parametrize("transcription", [None, {"model": "whisper-1"}])
+def test_a_user_who_stays_idle_is_prompted_and_nothing_is_transcribed(talk, transcription):
     # Paced at twice real time, half of what is said is still to be heard when it is sent.
     client = talk(
         answering(Speak("Hi", word_ms=100)),
         turn_detection={"type": "server_vad", "idle_timeout_ms": 100},
+        transcription=transcription,
         options={"audio_pace": 0.5},
     )
     client.respond()
