@@ -348,6 +348,8 @@ class Conversation:
         return [self._turns.interrupt(turn, reason, audio_end_ms), *self._gate.interrupted(turn.turn_id)]
 
     def _take_back(self, heard: Heard) -> list[Effect]:
+        if self._ledger.history.was_removed(heard.item_id):
+            return []  # somebody else took it back, all of it
         said = self._turns.spoken(heard.turn_id, heard.item_id)
         return self._up(take_back(heard, said, self._ledger, self._replay, self._new_id("event")))
 

@@ -152,6 +152,19 @@ class TestStatement05ManualInterrupt:
         core.say(Interrupt())
         assert "conversation.item.truncate" not in core.types()
 
+    @pytest.mark.parametrize("played_s", [0.0, 0.5])
+    def test_an_item_that_was_deleted_while_it_played_is_not_taken_back(self, drive, played_s):
+        core = drive(**SPEECH)
+        core.begin("r1")
+        speak(core, 2000)
+        core.server("conversation.item.done", item=spoken())
+        core.done("r1")
+        core.server("conversation.item.deleted", item_id="i1")
+        core.now += played_s
+        core.clear()
+        core.say(Interrupt())
+        assert core.types() == []
+
     @pytest.mark.parametrize("played_ms", [-1.0, float("nan"), float("inf"), "7", True, None])
     def test_a_report_that_makes_no_sense_fails_in_the_caller(self, played_ms):
         with pytest.raises(InvalidCommand, match="milliseconds"):
