@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 import time
-import traceback
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from .futures import Future
 from .registry import Registry
 from .supervised import life_of
 from .tree import tree
-from .zombies import zombies
+from .zombies import stack_of, zombies
 
 __all__ = ["LeakError", "Names", "leak_check", "no_leaks"]
 
@@ -202,10 +200,8 @@ def _describe_tree(ref: pykka.ActorRef[Any]) -> str:
 
 
 def _describe_thread(thread: threading.Thread) -> str:
-    frame = sys._current_frames().get(thread.ident or 0)
-    stack = "" if frame is None else "".join(traceback.format_stack(frame))
     abandoned = " (abandoned by its supervisor)" if _is_zombie(thread) else ""
-    return f"  {thread.name}{abandoned}, at\n{stack}".rstrip()
+    return f"  {thread.name}{abandoned}, at\n{stack_of(thread)}".rstrip()
 
 
 def _is_zombie(thread: threading.Thread) -> bool:

@@ -5,6 +5,7 @@ The list is about threads, and threads are the process's: it holds no decision.
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import threading
@@ -19,7 +20,7 @@ from .mailbox import Mailbox
 from .reasons import KILLED
 from .supervised import life_of
 
-__all__ = ["Zombie", "abandon", "remember", "zombies"]
+__all__ = ["Zombie", "abandon", "remember", "stack_of", "zombies"]
 
 _logger = logging.getLogger("trunkline.supervision")
 
@@ -52,6 +53,19 @@ def zombies() -> list[Zombie]:
         return [zombie for zombie, _ in _abandoned]
 
 
+def stack_of(thread: threading.Thread) -> str:
+    """Return where `thread` is, formatted; "" if it has ended."""
+    with _lock:
+        collects = gc.isenabled()
+        gc.disable()  # `_current_frames` that collects garbage lets other threads run: the interpreter hangs or crashes (gh-106883)
+        try:
+            frame = sys._current_frames().get(thread.ident or 0)
+        finally:
+            if collects:
+                gc.enable()
+    return "" if frame is None else "".join(traceback.format_stack(frame))
+
+
 def abandon(ref: pykka.ActorRef[Any]) -> None:
     """Give a killed actor up: finalize its mailbox on its behalf, and remember its thread.
 
@@ -71,8 +85,7 @@ def remember(thread: threading.Thread, who: str, actor_urn: str) -> None:
     """Note a thread that is abandoned, with its stack; one that has ended is nothing to note."""
     if not thread.is_alive():
         return
-    frame = sys._current_frames().get(thread.ident or 0)
-    stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+    stack = stack_of(thread)
     with _lock:
         _abandoned.append((Zombie(actor_urn, thread.name, time.time(), stack), thread))
     _logger.error("%s does not come back from its handler and is abandoned. Its stack:\n%s", who, stack)
