@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import gc
 import logging
+import operator
 import sys
 import threading
 import time
 import traceback
 from dataclasses import dataclass
+from itertools import accumulate, chain, repeat
 from typing import Any
 
 import pykka
@@ -55,15 +57,23 @@ def zombies() -> list[Zombie]:
 
 def stack_of(thread: threading.Thread) -> str:
     """Return where `thread` is, formatted; "" if it has ended."""
+    # CPython 3.11 hangs or crashes if the thread goes on while its frames are gathered. So they are in one go: `extend` runs
+    # all of this in C, without a look at who else wants to run, and no collection of garbage (gh-106883) runs Python code in it.
+    top = map(operator.itemgetter(thread.ident), map(operator.call, [sys._current_frames]))
+    down: Any = accumulate(chain(top, repeat("f_back")), getattr)
+    frames: list[Any] = []
     with _lock:
         collects = gc.isenabled()
-        gc.disable()  # `_current_frames` that collects garbage lets other threads run: the interpreter hangs or crashes (gh-106883)
+        gc.disable()
         try:
-            frame = sys._current_frames().get(thread.ident or 0)
+            frames.extend(down)
+        except (KeyError, AttributeError):
+            pass  # there is no such thread any more; below the last frame is None, which has none below
         finally:
             if collects:
                 gc.enable()
-    return "" if frame is None else "".join(traceback.format_stack(frame))
+    places = [(frame, frame.f_lineno) for frame in reversed(frames) if frame is not None]
+    return "".join(traceback.StackSummary.extract(iter(places)).format())
 
 
 def abandon(ref: pykka.ActorRef[Any]) -> None:
