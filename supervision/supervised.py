@@ -269,7 +269,6 @@ def _leave_the_stage(actor: SupervisedLoop) -> None:
                 actor.terminate(reason)
         except BaseException as error:  # the reason is the failure, as in OTP
             _logger.exception("terminate of %s failed", actor)
-            life.note(error)
             life.reason = error
     life.on_ack = None
     mailbox.finalize(_final_reason(life))

@@ -255,3 +255,13 @@ def test_call_exit_messages_noproc__of_a_free_name(lab):
     with pytest.raises(ActorDown) as caught:
         call(registry.ref("server"), "anybody?")
     assert caught.value.reason is NOPROC
+
+
+@pytest.mark.parametrize("ends", [lambda _: 1 / 0, lambda server: server.stop()], ids=["crash", "stop"])
+def test_stop_with_reason_and_timeout__an_exception_in_terminate_replaces_the_reason(lab, server, ends):
+    def fail(reason):
+        raise CRASH
+
+    server._actor_weakref().terminate = fail
+    server.tell(ends)
+    assert lab.reason(server) is CRASH
