@@ -104,9 +104,8 @@ class Crew:
         self._attempt = 0
         self._tools = tools
         self._processes = processes
-        self._lines: dict[
-            Tag, pykka.ActorRef[Any]
-        ] = {}  # this and the refs of tools are entered in the supervisor's thread
+        # This and the refs of tools are entered in the supervisor's thread.
+        self._lines: dict[Tag, pykka.ActorRef[Any]] = {}
         self._left = False
         self._dismissed = False
 

@@ -46,9 +46,8 @@ class Ledger:
         self.usage = usage
         self._partial: dict[tuple[str, int], str] = {}
         self._untold: set[str] = set()  # items of the user's that were spoken, and are not transcribed yet
-        self._making: dict[
-            str, str | None
-        ] = {}  # items of the model's that are not done: the one each follows
+        # Items of the model's that are not done: the one that each follows.
+        self._making: dict[str, str | None] = {}
         self._followers: dict[str, str] = {}  # of these: the item that was shown right after it
 
     def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
