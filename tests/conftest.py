@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,14 @@ from hypothesis import HealthCheck, settings
 # Wall-clock figures are for benchmarks: a machine that is busy with something else fails no test.
 settings.register_profile("without a clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("without a clock")
+
+
+# Whoever starts the suite in the background, or under nohup, has it ignore these, and with it each program that a test starts
+# and ends by one. A handler of Python's is not inherited: they begin with the default.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_collection_finish():
