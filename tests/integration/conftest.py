@@ -62,6 +62,7 @@ class Puppet:
     """A server that greets, confirms and shows items by itself; everything else is the test's.
 
     `wire` is a WireLog as the simulator's. `echoes`: whether it is a provider that gives a response its create's metadata.
+    `welcome`: who connects while it is cleared is greeted when it is set.
     """
 
     def __init__(self, *, echoes: bool = True) -> None:
@@ -69,6 +70,8 @@ class Puppet:
         self.echoes = echoes
         self.confirms = True
         self.shows_items = True
+        self.welcome = threading.Event()
+        self.welcome.set()
         self._taken: dict[str, int] = {}
         self._connections: list[ServerConnection] = []
         self._handlers: list[threading.Thread] = []
@@ -94,6 +97,7 @@ class Puppet:
         self._connections[-1].close(1001)
 
     def stop(self) -> None:
+        self.welcome.set()
         self._server.shutdown()
         for connection in self._connections:
             connection.close()
@@ -162,6 +166,7 @@ class Puppet:
         self._handlers.append(threading.current_thread())
         self._connections.append(connection)
         number = len(self._connections)
+        self.welcome.wait(PATIENCE_S)
         self.send("session.created", session={"id": "sess_1", "model": "m", "type": "realtime"})
         try:
             for frame in connection:

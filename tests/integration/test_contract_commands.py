@@ -221,10 +221,12 @@ class TestStatement04ResponsesOfTheirOwn:
     def test_what_was_accepted_while_the_line_was_down_is_made_once_it_is_back(self, puppeteer):
         stage, puppet = puppeteer()
         puppet.take("session.update")
+        puppet.welcome.clear()
         puppet.drop()
         stage.events.until("error", code="connection_lost")
         stage.session.create_response(conversation="none", metadata={"a": "b"}).get(timeout=WAIT_S)
         stage.session.create_response(instructions="x").get(timeout=WAIT_S)
+        puppet.welcome.set()
         puppet.take("session.update")
         first, second = puppet.take(CREATE), puppet.take(CREATE)
         assert [one["response"].get("conversation") for one in (first, second)] == [None, "none"]

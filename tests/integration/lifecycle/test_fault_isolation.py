@@ -287,8 +287,8 @@ def test_a_crash_while_connecting_does_not_fail_connect(trunk: Any, read: Any) -
     line.simulator.mute(future=True)
     connecting = line.broker.connect()
     entry = one_entry(line)
+    line.simulator.unmute()  # what was made before stays mute
     crash(entry.ref, BUG)
-    line.simulator.unmute()
     session = connecting.get(timeout=10)
     reader = read(session.events())
     talk(session, reader, "a")
@@ -522,6 +522,7 @@ def test_a_root_that_ends_otherwise_than_by_stop_ends_its_sessions_with_an_error
             wait_until(lambda n=restarts: n == 3 or line.broker.actor_ref.restarts == n + 1)
     reader.rest()
     assert reader.seen[-1].reason == "error"
+    wait_until(lambda: not line.broker.actor_ref.is_alive())  # its sessions end a moment before it
     with pytest.raises(ActorDown):
         line.broker.connect().get(timeout=10)
 
@@ -548,10 +549,12 @@ def test_a_lost_line_is_replaced_and_nothing_that_was_accepted_is_lost(
     reader = read(session.events())
     session.send_text("a").get(timeout=10)
     reader.until("assistant_text_delta")
+    line.simulator.refuse_status = 503
     lose(line, how)
     error = reader.until("error")
     assert (error.code, error.recoverable) == ("connection_lost", True)
     session.send_text("b").get(timeout=10)
+    line.simulator.refuse_status = None
     reader.until("session_updated", resumed=True, restarts=0)
     assert reader.texts(1) == ["heard a b"]
     assert "session_closed" not in reader.kinds

@@ -182,11 +182,13 @@ class TestStatement08WhatTheNewLineHears:
     def test_what_is_said_while_the_line_is_down_is_answered_when_it_is_back(
         self, rig: Any, answers: Any
     ) -> None:
-        stage = rig("text", Refuse().at_connection(2), Refuse().at_connection(3))
+        stage = rig("text")
+        stage.server.refuse_status = 503
         stage.server.drop_all()
         stage.events.until("error", code="connection_lost")
         for word in ("one", "two", "three"):
             stage.say(word)
+        stage.server.refuse_status = None
         answers(stage).until("heard one two three")
         answers(stage).quiet()
         assert len(stage.wire.sent("response.create")) == 1
