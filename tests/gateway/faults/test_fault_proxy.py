@@ -406,7 +406,7 @@ def test_a_stalled_line_goes_on_with_nothing_lost(server, through, dial, pump_un
 
 
 def test_a_drip_comes_in_many_reads_and_whole(server, through, dial):
-    line = dial(through(server(A), Drip(5, 0.01).at_frame(2)))
+    line = dial(through(server(A), Drip(5, 0.1).at_frame(2)))
     messages, reads = [], 0
     poll = select.poll()
     poll.register(line.fileno(), select.POLLIN)

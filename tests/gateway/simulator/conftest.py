@@ -101,7 +101,7 @@ class Client:
         )
 
 
-TEXT = 1
+TEXT, PING, PONG = 1, 9, 10
 EOF, RESET, SILENCE = "EOF", "RESET", "SILENCE"
 
 
@@ -160,8 +160,11 @@ class Raw:
         return first, second, payload
 
     def event(self):
-        """Return the next frame as an event, which it has to be."""
+        """Return the next frame as an event, which it has to be; pings that come before it are answered."""
         first, second, payload = self.frame()
+        while first == 0x80 | PING:
+            self.send(payload, PONG)
+            first, second, payload = self.frame()
         assert (first, second & 0x80) == (0x81, 0), (first, second, payload[:100])
         return json.loads(payload)
 
