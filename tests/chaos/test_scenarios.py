@@ -221,7 +221,7 @@ def test_06_a_start_that_hangs_fails_in_time_and_the_supervisor_serves_again(kin
     release = threading.Event()
     root = kind.start()
     spec = ChildSpec(
-        "a", Plain, (lambda _: release.wait(PATIENCE_S),), start_timeout_s=0.02, kill_grace_s=0.02
+        "a", Plain, (lambda _: release.wait(PATIENCE_S),), start_timeout_s=0.5, kill_grace_s=0.02
     )
     with pytest.raises(StartError) as caught:
         call(root, StartChild(spec), PATIENCE_S)

@@ -300,6 +300,21 @@ def open_line(tls_contexts):
 
 
 @pytest.fixture(scope="session")
+def is_full():
+    """`is_full(transport)`: whether its socket takes no more. The kernel may find room a moment later, when the peer's tells it."""
+
+    def ask(transport):
+        for _ in range(4):
+            transport.flush()
+            if not transport.wants_write:
+                return False
+            select.select([], [transport], [], 0.05)
+        return True
+
+    return ask
+
+
+@pytest.fixture(scope="session")
 def pump_until():
     """`pump_until(transport, n)` pumps until n messages came and returns them; `n=None` until `LineClosed`, and returns both.
 

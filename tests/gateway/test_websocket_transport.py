@@ -14,13 +14,18 @@ from trunkline.gateway.websocket_transport import connect_websocket
 LIMIT_S = 10.0
 
 
-def fill(transport):
-    """Send audio until the socket takes no more; return how many frames went into the transport."""
-    for sent in range(1, 1000):
-        transport.send_audio(b"%06d" % sent + b"a" * 50_000)
-        if transport.wants_write:
-            return sent
-    raise AssertionError("the socket takes everything")
+@pytest.fixture
+def fill(is_full):
+    """`fill(transport)`: send audio until the socket takes no more; return how many frames went into the transport."""
+
+    def send(transport):
+        for sent in range(1, 1000):
+            transport.send_audio(b"%06d" % sent + b"a" * 50_000)
+            if is_full(transport):
+                return sent
+        raise AssertionError("the socket takes everything")
+
+    return send
 
 
 def flush_in_step(transport, peer, n):
@@ -67,7 +72,7 @@ def test_a_send_to_a_reader_that_has_stopped_does_not_block_and_arrives_whole_la
     assert flush_in_step(transport, peer, 1) == [big]
 
 
-def test_control_goes_ahead_of_waiting_audio_but_not_into_a_frame_that_has_been_begun(open_line):
+def test_control_goes_ahead_of_waiting_audio_but_not_into_a_frame_that_has_been_begun(open_line, fill):
     transport, peer = open_line(receive_buffer=4096)
     sent = fill(transport)
     transport.send_audio(b"late audio")
@@ -81,7 +86,7 @@ def test_control_goes_ahead_of_waiting_audio_but_not_into_a_frame_that_has_been_
     assert payloads[-1] == b"late audio"
 
 
-def test_audio_above_the_bound_is_refused_whole_and_control_never_is(open_line):
+def test_audio_above_the_bound_is_refused_whole_and_control_never_is(open_line, fill):
     transport, peer = open_line(receive_buffer=4096, send_buffer_bytes=200_000)
     accepted = fill(transport)
 
@@ -248,7 +253,7 @@ def test_a_socket_that_takes_nothing_is_a_lost_line(open_line):
     assert closed.value.recoverable
 
 
-def test_a_socket_that_takes_something_is_not_stalled(open_line):
+def test_a_socket_that_takes_something_is_not_stalled(open_line, fill):
     transport, peer = open_line(receive_buffer=4096, stall_timeout_s=10.0, ping_interval_s=1000.0)
     sent = fill(transport)
     transport.service(0.0)
@@ -274,7 +279,7 @@ def test_a_socket_that_takes_something_is_not_stalled(open_line):
 # ------------------------------------------------------------------------------------------------------------- ending
 
 
-def test_close_flushes_what_waits_then_says_close_with_code_and_reason(open_line, wire):
+def test_close_flushes_what_waits_then_says_close_with_code_and_reason(open_line, wire, fill):
     transport, peer = open_line(receive_buffer=4096)
     sent = fill(transport)
     transport.send(b"last")
@@ -333,7 +338,7 @@ def test_close_at_a_server_that_drips_ends_within_its_bound(open_line):
     assert transport.fileno() == -1
 
 
-def test_close_at_a_server_that_does_not_read_ends_within_its_bound(open_line):
+def test_close_at_a_server_that_does_not_read_ends_within_its_bound(open_line, fill):
     transport, _ = open_line(receive_buffer=4096)
     fill(transport)
     transport.close(timeout_s=0.05)
