@@ -20,6 +20,7 @@ from .events import (
     ToolCallStarted,
 )
 from .memory import Memory, OpenBatch, recall
+from .replay import OWN_ASK
 from .session_log import CallSettled, ItemDeleted, SessionLog
 
 TURN_EVENTS = (
@@ -116,13 +117,14 @@ def recollect(log: SessionLog, turns: OpenTurns, *, with_tools: bool) -> Memory:
     """Return what a session remembers after a crash.
 
     Who waits for an answer gets it anew. If the model may call tools, what it had said of the answer before the crash need not
-    be all of it, and is forgotten: else it would be asked to answer what, as far as it knows, it has answered. So are calls
-    that will not run.
+    be all of it, and is forgotten: else it would be asked to answer what, as far as it knows, it has answered. So is what it had
+    said to one who asked without a message (after sound, too): nothing tells that this one is answered. And calls that will
+    not run.
     """
     memory = recall(log.read())
     lost = [call.item_id or "" for call in turns.lost_calls(memory.batches)]
     lost = [item_id for item_id in lost if item_id in memory.history]
-    if with_tools and memory.open_asks:
+    if memory.open_asks and (with_tools or any(ask.startswith(OWN_ASK) for ask in memory.open_asks)):
         lost += turns.half_said()
     for item_id in lost:
         log.append(ItemDeleted(item_id))

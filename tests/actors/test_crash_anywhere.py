@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.actors.commands import Interrupt, SendText
+from trunkline.actors.commands import CreateResponse, Interrupt, SendText
 from trunkline.actors.effects import OpenLine, Record, Resolve, Send, StartTool, StopTool, accepted
 from trunkline.actors.events import SessionEvent
 from trunkline.actors.open_turns import TURN_EVENTS, OpenTurns, recollect
@@ -37,6 +37,7 @@ def look(what: str = "") -> str:
 
 
 LOOK = as_tool(look)
+QUESTION = SendText("go")
 GATEWAY = OpenAIGateway("key")  # both once: there are thousands of plays
 
 
@@ -202,7 +203,7 @@ class Session:
 
     def _begin(self) -> None:
         recipe = SessionRecipe("session_1", "m", GATEWAY, self._config, {"look": LOOK}, ParallelToolRunner(2))
-        memory = recollect(self.log, self.turns, with_tools=True)
+        memory = recollect(self.log, self.turns, with_tools=bool(self._config.tools))
         self.core = build_core(recipe, memory, self.starts, lambda prefix: f"{prefix}_{next(self._ids)}")
         self.starts += 1
         if self.starts > 1:
@@ -276,6 +277,7 @@ def play(
     cut: bool = False,
     cut_before: tuple[int, ...] = (),
     lose_before: tuple[int, ...] = (),
+    question: Any = QUESTION,
     **config: Any,
 ) -> Session:
     """A question, or (``own``) words of the provider's own, and all that follows; ``cut``: the user interrupts the tools."""
@@ -283,8 +285,7 @@ def play(
         modalities=["text"],
         turn_detection="none",
         input_audio_transcription=False,
-        tools=[LOOK],
-        **config,
+        **{"tools": [LOOK], **config},
     )
     session = Session(Provider(BRAINS[brain]), settings, crashes, outlives=outlives)
     session.cut_before, session.lose_before = cut_before, lose_before
@@ -292,7 +293,7 @@ def play(
     if own:
         session.hear()
     else:
-        session.say(SendText("go"))
+        session.say(question)
     session.rest(tools=not cut)
     if cut:
         session.say(Interrupt())
@@ -370,6 +371,18 @@ OUTLIVES = pytest.mark.parametrize("outlives", [True, False], ids=["tools outliv
 @pytest.mark.parametrize("brain", BRAINS)
 def test_who_asked_is_answered_once(brain, outlives):
     check_each(is_answered, brain, outlives=outlives)
+
+
+@pytest.mark.parametrize("tools", [[], [LOOK]], ids=["without tools", "with tools"])
+@pytest.mark.parametrize(
+    "question", [QUESTION, CreateResponse()], ids=["a message", "a reply to what is there"]
+)
+def test_what_is_asked_again_was_not_answered_as_far_as_the_model_knows(question, tools):
+    def check(session: Session) -> None:
+        assert recollect(session.log, session.turns, with_tools=bool(tools)).open_asks == ()
+        assert [item.text for item in session.history() if item.role == "assistant"] == ["done"]
+
+    check_each(check, "words", question=question, tools=tools)
 
 
 @OUTLIVES
