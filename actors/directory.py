@@ -53,6 +53,10 @@ class SessionEntry:
     audio: AudioIntake = field(default_factory=AudioIntake)
     claims: list[ClaimedLog] = field(default_factory=list[ClaimedLog])
 
+    def close(self, closed: SessionClosed) -> None:
+        """The session is over: end its subscribers, and before that what they saw begin. Only the first call does."""
+        self.subscribers.close(closed, self.turns.closed)
+
     def release(self) -> None:
         """The session's actor is gone for good: leave the session to other processes. Only the first call does."""
         try:
@@ -123,7 +127,7 @@ class Directory:
         with self._lock:
             entry = self._entries.pop(session_id, None)
         if entry is not None:
-            entry.subscribers.close(closed)
+            entry.close(closed)
             entry.release()
         return entry
 

@@ -1,7 +1,7 @@
-"""The turns and tool calls that subscribers saw begin and not end. Owns nothing; the session's threads use it one after the other.
+"""The turns and tool calls that subscribers saw begin and not end. Owns nothing; the session's threads note them in turn.
 
-It outlives the session's actor: after a crash the next incarnation ends them, so that no subscriber waits for words that will
-not come, or for a tool that does not run.
+It outlives the session's actor: after a crash the next incarnation ends them, and at the end of the session whoever ends that, so
+that no subscriber waits for words that will not come, or for a tool that does not run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .events import (
     AssistantTurnStarted,
     Event,
     Interrupted,
+    SessionClosed,
     ToolCallCompleted,
     ToolCallFailed,
     ToolCallStarted,
@@ -86,16 +87,23 @@ class OpenTurns:
             if settled is not None:
                 told.append(_ended(call, settled))
         for turn_id, interrupted in self._interrupted.items():
-            if interrupted:
-                told.append(AssistantTurnCompleted(turn_id, "cancelled"))
-            else:
-                told += [Interrupted(turn_id, "error"), AssistantTurnCompleted(turn_id, "failed")]
+            told += _cut_off(turn_id, interrupted=interrupted)
         return told
 
-    def closed(self) -> list[Event]:
-        """The session is over: return what subscribers have to be told before that. Each counts once it is noted."""
-        calls = [_failed(call, "cancelled", "the session was closed") for call in self._calls.values()]
-        return [*calls, *(AssistantTurnCompleted(turn_id, "cancelled") for turn_id in self._interrupted)]
+    def closed(self, closed: SessionClosed) -> list[Event]:
+        """The session is over: return what subscribers have to be told before that. From any thread: a session may hang."""
+        told: list[Event] = [
+            _failed(call, "cancelled", "the session was closed") for call in list(self._calls.values())
+        ]
+        for turn_id, interrupted in list(self._interrupted.items()):
+            told += _cut_off(turn_id, interrupted=interrupted or closed.reason == "client")
+        return told
+
+
+def _cut_off(turn_id: str, *, interrupted: bool) -> list[Event]:
+    if interrupted:
+        return [AssistantTurnCompleted(turn_id, "cancelled")]
+    return [Interrupted(turn_id, "error"), AssistantTurnCompleted(turn_id, "failed")]
 
 
 def _holds(batches: Mapping[str, OpenBatch], call: ToolCallStarted) -> bool:

@@ -145,13 +145,12 @@ class SessionActor(GenServer):
         if self._began:
             if is_clean(reason):
                 self._crew.dismiss("session_closed")
-                self._answer(self._entry.turns.closed())
             else:
                 self._crew.leave()
         if self._lines is not None:
             self._lines.drop_all(goodbye_s=self._goodbye_s() if is_clean(reason) else 0.0)
         if is_clean(reason):
-            self._entry.subscribers.close(self._closing())
+            self._entry.close(self._closing())
 
     def on_kill(self) -> None:
         """The killer's thread: wake whoever waits for the socket, and tell the tools."""

@@ -67,7 +67,7 @@ class SessionProxy(StableProxy[Any]):
         done: Future[None] = OwnFuture() if entry.subscribers.called_here() else Future()
 
         def ended(_: Future[Any]) -> None:
-            entry.subscribers.close(SessionClosed("client"))
+            entry.close(SessionClosed("client"))
             entry.release()
             done.set(None)
 

@@ -45,6 +45,10 @@ class Sink:
         self.deliver = deliver
         self.deliver_raw = deliver_raw
 
+    def deliver_late(self, event: Event) -> None:
+        """Deliver what ends with the session, after its publisher."""
+        self.deliver(event)
+
     def end(self, closed: SessionClosed) -> None:
         """Deliver the last event."""
         self.deliver(closed)
@@ -152,6 +156,10 @@ class CallbackSink(Sink):
     def silence(self) -> None:
         """Deliver nothing but the end from now on: a zombie may still be in the middle of a round."""
         self.deliver = self.deliver_raw = _ignore
+
+    def deliver_late(self, event: Event) -> None:
+        """Call it although it is silenced."""
+        self._call(event)
 
     def end(self, closed: SessionClosed) -> None:
         """Call it a last time."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pykka
@@ -37,6 +37,7 @@ class Subscribers:
         self._raw: tuple[Sink, ...] = ()  # those of them who want the frames too
         self._opened: SessionOpened | None = None
         self._closed: SessionClosed | None = None
+        self._last: Sequence[Event] = ()  # what came to its end with the session
         self._publisher: Publisher | None = None
         self._early: EventStream[Any] | None = None
         self._thread: threading.Thread | None = None  # where callbacks are called: the session's
@@ -124,8 +125,12 @@ class Subscribers:
             self._sinks = tuple(sink for sink in self._sinks if sink.subscriber != subscriber)
             self._raw = tuple(sink for sink in self._raw if sink.subscriber != subscriber)
 
-    def close(self, closed: SessionClosed) -> bool:
+    def close(
+        self, closed: SessionClosed, unfinished: Callable[[SessionClosed], Sequence[Event]] = lambda _: ()
+    ) -> bool:
         """End every subscriber with this event. Returns whether it was the first call.
+
+        ``unfinished`` says what they have to be told before that, because it ends with the session.
 
         Callbacks come last, and are called here only if this is the session's thread. In any other thread they must not hold
         anybody up (it is a supervisor's, or the broker's): each is called in a thread of its own. So is, on a later call,
@@ -136,6 +141,7 @@ class Subscribers:
             if first:
                 self._closed = closed
                 self._publisher = None
+                self._last = [*unfinished(closed)]
                 sinks, self._sinks, self._raw = self._sinks, (), ()
                 callbacks = [sink for sink in sinks if isinstance(sink, CallbackSink)]
                 for callback in callbacks:
@@ -145,9 +151,14 @@ class Subscribers:
             else:
                 closed, others = self._closed or closed, []
         for sink in others:
-            self._guard(sink, sink.end, closed)
+            self._end(sink, closed)
         self._call_the_rest(closed)
         return first
+
+    def _end(self, sink: Sink, closed: SessionClosed) -> None:
+        for event in self._last:
+            self._guard(sink, sink.deliver_late, event)
+        self._guard(sink, sink.end, closed)
 
     def _call_the_rest(self, closed: SessionClosed) -> None:
         here = self.called_here()
@@ -157,11 +168,10 @@ class Subscribers:
             except IndexError:
                 return  # another thread was faster
             if here:
-                self._guard(sink, sink.end, closed)
+                self._end(sink, closed)
             else:
                 name = f"session_closed {self._session_id}"
-                arguments = (sink, sink.end, closed)
-                threading.Thread(target=self._guard, args=arguments, name=name, daemon=True).start()
+                threading.Thread(target=self._end, args=(sink, closed), name=name, daemon=True).start()
 
     def _add(self, sink: Sink) -> None:
         with self._lock:

@@ -6,7 +6,14 @@ import pytest
 
 from trunkline.actors.commands import SendText
 from trunkline.actors.effects import Finish, OpenLine, StartTimer
-from trunkline.actors.events import AssistantTurnCompleted, AssistantTurnStarted, Interrupted
+from trunkline.actors.events import (
+    AssistantTurnCompleted,
+    AssistantTurnStarted,
+    Interrupted,
+    SessionClosed,
+    ToolCallFailed,
+    ToolCallStarted,
+)
 from trunkline.actors.line_state import LONGEST_OUTAGE_S, MOST_ATTEMPTS, LineState
 from trunkline.actors.open_turns import OpenTurns
 from trunkline.gateway.errors import HandshakeRefused, LineClosed, Unreachable
@@ -200,6 +207,26 @@ class TestOpenTurns:
         for event in turns.crashed({}):
             turns.note(event)
         assert turns.crashed({}) == [], "once they are told"
+
+    @pytest.mark.parametrize("reason", ["client", "server", "error"])
+    def test_the_end_of_the_session_ends_what_was_begun_as_it_ends_itself(self, reason):
+        turns = OpenTurns()
+        call = ToolCallStarted("open", "c", "look", "i")
+        over = ToolCallStarted("open", "d", "look", "j")
+        for event in (
+            AssistantTurnStarted("open"),
+            call,
+            over,
+            ToolCallFailed("open", "d", "look", "no", "crashed"),
+            AssistantTurnStarted("cut"),
+            Interrupted("cut", "manual"),
+        ):
+            turns.note(event)
+        failed, *ended = turns.closed(SessionClosed(reason))
+        assert (failed.kind, failed.call_id, failed.code) == ("tool_call_failed", "c", "cancelled")
+        how = AssistantTurnCompleted("open", "cancelled" if reason == "client" else "failed")
+        interrupted = [] if reason == "client" else [Interrupted("open", "error")]
+        assert ended == [*interrupted, how, AssistantTurnCompleted("cut", "cancelled")]
 
 
 def test_a_number_is_given_once():

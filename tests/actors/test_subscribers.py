@@ -89,6 +89,43 @@ def test_a_late_subscriber_begins_with_session_opened_of_the_line_that_is_open(
     assert [message.event for message in listener.ask("?")[:-1]] == [AGAIN, DELTA]
 
 
+def test_what_ends_with_the_session_is_told_before_the_end_once_and_not_to_who_comes_later(
+    table: Any, listener: Any
+) -> None:
+    called: list[Any] = []
+    stream = table.stream()
+    table.add(called.append)
+    table.add(listener)
+    table.publisher().open(OPENED)
+    asked: list[Any] = []
+
+    def unfinished(closed: SessionClosed) -> list[Any]:
+        asked.append(closed)
+        return [OTHER, WARNING]
+
+    assert table.close(ERROR, unfinished)
+    assert not table.close(CLIENT, unfinished)
+    assert asked == [ERROR]
+    expected = [OPENED, OTHER, WARNING, ERROR]
+    assert list(stream) == called == expected
+    told = listener.ask("?")[:-1]
+    assert told == [*(RealtimeEvent("s", event) for event in expected), RealtimeClose("s", "error")]
+    assert list(table.stream()) == [OPENED, ERROR]
+
+
+def test_a_callback_that_raises_on_what_ends_with_the_session_gets_the_end(table: Any) -> None:
+    called: list[Any] = []
+
+    def fail(event: Any) -> None:
+        called.append(event)
+        raise ValueError
+
+    table.publisher().open(OPENED)
+    table.add(fail)
+    table.close(ERROR, lambda _: [OTHER])
+    assert called == [OPENED, OTHER, ERROR]
+
+
 def test_a_subscriber_that_comes_after_the_end_gets_the_beginning_and_the_end(
     table: Any, listener: Any
 ) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Generator
 from typing import Any
 
+import pykka
 import pytest
 
-from trunkline.supervision.testing import wait_for_restart
-from trunkline.testing import CRASH_POINTS, crash_at
+from trunkline import AssistantTurnCompleted, Interrupted, ToolContext, tool
+from trunkline.gateway.simulator import CallTool, Say
+from trunkline.supervision import CountChildren, call
+from trunkline.supervision.testing import crash, wait_for_restart
+from trunkline.testing import CRASH_POINTS, EventLog, crash_at
 
+BUG = RuntimeError("on purpose")
 POINTS = sorted(name for name in CRASH_POINTS if name.startswith("session."))
 
 
@@ -82,3 +90,110 @@ class TestStatement11CrashAnywhereInATurn:
         answers(stage).check()
         finals = whole_answers(stage)
         assert len(finals) == len(set(finals)), finals
+
+
+@tool
+def stay(ctx: ToolContext) -> str:
+    """Stay until somebody says that it is over."""
+    pause = threading.Event()
+    while not ctx.cancelled:
+        pause.wait(0.01)
+    return "gone"
+
+
+def work(_: Any) -> list[Any]:
+    return [Say("wait"), CallTool("stay", {})]
+
+
+def give_up(stage: Any) -> None:
+    """Crash the session until it is not started any more."""
+    with crash_at("session.before_emit", times=3) as crashes:
+        crash(stage.session.actor_ref, BUG)
+        crashes.wait(10.0)
+
+
+def close_while_it_crashes(stage: Any) -> None:
+    """Crash the session, and have its client close it before the next incarnation is there."""
+    supervisor = stage.session._supervisor
+    with hanging(stage):
+        crash(stage.session.actor_ref, BUG)
+        closed = stage.session.close()
+        call(supervisor, CountChildren(), 10.0)  # and so the supervisor knows of the closing
+    closed.get(timeout=10)
+
+
+def close_while_it_hangs(stage: Any) -> None:
+    with hanging(stage):
+        stage.session.close().get(timeout=10)
+
+
+def crash_its_supervisor(_: Any) -> None:
+    (supervisor,) = pykka.ActorRegistry.get_by_class_name("SessionSupervisor")
+    crash(supervisor, BUG)
+
+
+@contextlib.contextmanager
+def hanging(stage: Any) -> Generator[None]:
+    """The session's thread is in a callback."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(_: Any) -> None:
+        entered.set()
+        release.wait(10.0)
+
+    stage.session.subscribe(hang)
+    assert entered.wait(10.0)
+    try:
+        yield
+    finally:
+        release.set()
+
+
+BY_AN_ERROR = [give_up, crash_its_supervisor]
+BY_ITS_CLIENT = [close_while_it_crashes, close_while_it_hangs]
+
+
+class TestStatement11WhatBeganEndsAlsoIfNobodyGoesOn:
+    """There is no incarnation to end what subscribers saw begin: whoever ends the session does."""
+
+    @pytest.fixture
+    def seen_until(self, rig: Any) -> Any:
+        """`seen_until(end, kind, **options)`: what subscribers saw of a session ended so when they had seen this kind."""
+
+        def run(end: Any, kind: str, **options: Any) -> list[Any]:
+            stage = rig(close_timeout_s=0.3, **options)
+            called = EventLog(stage.session, timeout_s=10.0)
+            stage.say("go")
+            stage.events.until(kind)
+            end(stage)
+            called.wait_for("session_closed")
+            stage.events.until("session_closed")
+            stage.events.expect_end()
+            greetings = ("session_opened", "session_updated")
+            of_callback, of_stream = (
+                [event for event in seen if event.kind not in greetings]
+                for seen in (called.events, stage.events.seen)
+            )
+            assert of_callback == of_stream
+            return of_stream
+
+        return run
+
+    @pytest.mark.parametrize("end", [*BY_AN_ERROR, *BY_ITS_CLIENT])
+    def test_a_turn(self, seen_until: Any, end: Any) -> None:
+        started, _, *ends, closed = seen_until(end, "assistant_text_delta", half=True)
+        turn = started.turn_id
+        if end in BY_AN_ERROR:
+            assert ends == [Interrupted(turn, "error"), AssistantTurnCompleted(turn, "failed")]
+            assert closed.reason == "error"
+        else:
+            assert ends == [AssistantTurnCompleted(turn, "cancelled")]
+            assert closed.reason == "client"
+
+    @pytest.mark.parametrize("end", [*BY_AN_ERROR, *BY_ITS_CLIENT])
+    def test_a_tool_call(self, seen_until: Any, end: Any) -> None:
+        seen = seen_until(end, "tool_call_dispatched", brain=work, tools=[stay])
+        kinds = [event.kind for event in seen]
+        assert kinds.count("tool_call_started") == kinds.count("tool_call_failed") == 1
+        assert kinds.count("assistant_turn_started") == kinds.count("assistant_turn_completed") == 1
+        assert [event.code for event in seen if event.kind == "tool_call_failed"] == ["cancelled"]
