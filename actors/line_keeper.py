@@ -172,7 +172,7 @@ class LineKeeper:
         refusal = self._refusal
         if refusal is None or (self.up and now - self._warned_at > WARNING_S):
             return self._lost(error if self._may_retry else _never_opened(error), now)
-        return self._lost(_refused(refusal, error.close_code), now)
+        return self._lost_to(refusal, error.close_code, now)
 
     # -- the line that is to follow
 
@@ -220,7 +220,7 @@ class LineKeeper:
 
     def _refusal_due(self, now: float) -> Effects:
         refusal = self._refusal
-        return self._lost(_refused(refusal, None), now) if refusal is not None else NOTHING
+        return self._lost_to(refusal, None, now) if refusal is not None else NOTHING
 
     def _open_timed_out(self, now: float) -> Effects:
         if self._lines.phase not in (Phase.CONNECTING, Phase.GREETING):
@@ -283,8 +283,16 @@ class LineKeeper:
 
     # -- the end of a line
 
-    def _lost(self, error: Exception, now: float) -> Effects:
-        """The attempt failed or the line ended: go on over the line that follows, try again, or end the session."""
+    def _lost_to(self, refusal: ErrorDetail, close_code: int | None, now: float) -> Effects:
+        """The line ended for what the server had said, which subscribers have heard if the line was up."""
+        told = self.up and not codes.is_recoverable_error(refusal.code, refusal.type)
+        return self._lost(_refused(refusal, close_code), now, told=told)
+
+    def _lost(self, error: Exception, now: float, *, told: bool = False) -> Effects:
+        """The attempt failed or the line ended: go on over the line that follows, try again, or end the session.
+
+        ``told``: subscribers know of the error, and that there is no cure.
+        """
         was_up = self.up
         effects: list[Effect] = [
             StopTimer(OPEN_TIMER),
@@ -302,8 +310,8 @@ class LineKeeper:
         retry = self._lines.retry(now, wait_s) if recoverable and self._may_retry else None
         code = (error.code if isinstance(error, GatewayError) else None) or codes.CONNECTION_LOST
         if retry is None:
-            ended = Error(code, str(error), recoverable=False)
-            return [*effects, ended, *self._finish(Finish("error", code, str(error), error))]
+            ended = [] if told else [Error(code, str(error), recoverable=False)]
+            return [*effects, *ended, *self._finish(Finish("error", code, str(error), error))]
         if was_up:
             effects.append(Error(codes.CONNECTION_LOST, str(error), recoverable=True))
         if self.rollover.successor is not None:

@@ -119,6 +119,15 @@ class TestStatement08Causes:
         core.server("error", error={"code": "insufficient_quota", "message": "used up"})
         lose(core, 1011)
         assert [effect.code for effect in core.of(Finish)] == ["insufficient_quota"]
+        assert [event.code for event in core.seen if event.kind == "error"] == ["insufficient_quota"]
+
+    def test_an_error_that_did_not_sound_final_is_told_anew_when_it_is(self, drive):
+        core = drive()
+        core.server("error", error={"code": "session_expired", "message": "over"})
+        lose(core, 4000)
+        errors = [(event.code, event.recoverable) for event in core.seen if event.kind == "error"]
+        assert errors == [("session_expired", True), ("session_expired", False)]
+        assert core.of(Finish)
 
     def test_an_expired_session_is_left_even_if_nobody_closes_it(self, drive):
         core = drive()

@@ -392,4 +392,6 @@ class TestStatement08Causes:
         stage.server.close_all(1011)
         closed = stage.events.until("session_closed")
         assert (closed.reason, closed.code) == ("error", "insufficient_quota")
+        errors = [(event.code, event.recoverable) for event in stage.events.of("error")]
+        assert errors == [("insufficient_quota", False)], "the close is about what was told already"
         assert len(stage.wire.handshakes()) == 1
