@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from ..gateway import server_events as wire
 from ..gateway.errors import redact
-from ..gateway.items import item_text
+from ..gateway.items import assistant_text, item_text
 from ..gateway.wire_types import Item, Response
 from .effects import NOTHING, Effect, Effects, Record
 from .events import UserTranscript, UserTranscriptDelta
@@ -83,8 +85,10 @@ class Ledger:
         return self._note(ItemDeleted(item_id))
 
     def truncate(self, item_id: str, audio_end_ms: int, text: str) -> list[Effect]:
-        """Of a spoken item so much was heard."""
-        return self._note(ItemTruncated(item_id, audio_end_ms, text))
+        """Of a spoken item so much was heard. One that is not done yet may never be: what was heard of it is all there is."""
+        heard = msgspec.structs.replace(assistant_text(text, item_id=item_id), status="incomplete")
+        recorded = [] if item_id in self.history else self.record(heard)
+        return [*recorded, *self._note(ItemTruncated(item_id, audio_end_ms, text))]
 
     # -- what the provider tells
 

@@ -66,8 +66,9 @@ class OpenTurns:
                 pass
 
     def half_said(self) -> list[str]:
-        """The items of turns that have not ended: there may have been more to say."""
-        return [item_id for said in self._said.values() for item_id in said]
+        """The items of turns that have not ended: there may have been more to say. Of what was cut off nobody waits for more."""
+        going_on = [turn_id for turn_id, interrupted in self._interrupted.items() if not interrupted]
+        return [item_id for turn_id in going_on for item_id in self._said.get(turn_id, ())]
 
     def lost_calls(self, batches: Mapping[str, OpenBatch]) -> list[ToolCallStarted]:
         """The calls that will not run: the response that made them was lost before they were written down."""

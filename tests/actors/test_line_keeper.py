@@ -7,6 +7,7 @@ import pytest
 from trunkline.actors.commands import SendText
 from trunkline.actors.effects import Finish, OpenLine, StartTimer
 from trunkline.actors.events import (
+    AssistantTranscript,
     AssistantTurnCompleted,
     AssistantTurnStarted,
     Interrupted,
@@ -15,8 +16,10 @@ from trunkline.actors.events import (
     ToolCallStarted,
 )
 from trunkline.actors.line_state import LONGEST_OUTAGE_S, MOST_ATTEMPTS, LineState
-from trunkline.actors.open_turns import OpenTurns
+from trunkline.actors.open_turns import OpenTurns, recollect
+from trunkline.actors.session_log import ItemRecorded, MemorySessionLog, ReplyAsked
 from trunkline.gateway.errors import HandshakeRefused, LineClosed, Unreachable
+from trunkline.gateway.items import assistant_text
 
 
 def lose(core, code=1006, reason="gone"):
@@ -236,6 +239,16 @@ class TestOpenTurns:
         how = AssistantTurnCompleted("open", "cancelled" if reason == "client" else "failed")
         interrupted = [] if reason == "client" else [Interrupted("open", "error")]
         assert ended == [*interrupted, how, AssistantTurnCompleted("cut", "cancelled")]
+
+    def test_half_an_answer_is_forgotten_and_one_that_was_cut_off_is_what_was_heard(self):
+        turns, log = OpenTurns(), MemorySessionLog()
+        for turn_id in ("open", "cut"):
+            turns.note(AssistantTurnStarted(turn_id))
+            turns.note(AssistantTranscript(turn_id, "one two", f"i_{turn_id}"))
+            log.append(ItemRecorded(assistant_text("one two", item_id=f"i_{turn_id}")))
+        turns.note(Interrupted("cut", "manual", 400))
+        log.append(ReplyAsked("u2"))
+        assert recollect(log, turns, with_tools=True).history.ids() == ["i_cut"]
 
 
 def test_a_number_is_given_once():

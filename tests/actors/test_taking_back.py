@@ -314,6 +314,66 @@ class TestStatement08Reconnect:
         ]
         assert told == ["hi", "one two"]
 
+    def half_heard(self, core, reason):
+        """The user cuts an answer off after a second; no event of the provider has told yet what it came to."""
+        core.say(SendText("hi"))
+        core.begin("r1")
+        item = {"id": "i1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+        before = core.wire[0]["item"]["id"]
+        core.server("response.output_item.added", response_id="r1", output_index=0, item=item)
+        core.server("conversation.item.added", item=item, previous_item_id=before)
+        speak(core, 2000)
+        core.now += 1.0
+        if reason == "manual":
+            core.say(Interrupt())
+        else:
+            core.server("input_audio_buffer.speech_started", audio_start_ms=10, item_id="u1")
+
+    def told(self, core):
+        items = [f["item"] for f in core.wire if f["type"] == "conversation.item.create"]
+        return [(item["role"], item["content"][0]["text"]) for item in items]
+
+    @pytest.mark.parametrize("reason", ["manual", "barge_in"])
+    def test_so_it_does_when_the_old_line_is_lost_before_it_could_say_what_was_cut_off(self, drive, reason):
+        core = drive(**SPEECH)
+        self.half_heard(core, reason)
+        core.say(SendText("and now?"))
+        self.lose(core)
+        assert self.told(core) == [("user", "hi"), ("assistant", "one two"), ("user", "and now?")]
+        assert core.types().count("response.create") == 1
+        cut = history(core)[1]
+        assert (cut.item_id, cut.text, cut.truncated, cut.audio_end_ms) == ("i1", "one two", True, 1000)
+        assert cut.status == "incomplete"
+
+    def test_and_when_the_session_crashes_before(self, drive):
+        core = drive(**SPEECH)
+        self.half_heard(core, "manual")
+        core.say(SendText("and now?"))
+        next_one = drive(log=core.log, restarts=1, opened=False, **SPEECH)
+        next_one.open()
+        assert history(next_one) == history(core)
+        assert self.told(next_one) == [("user", "hi"), ("assistant", "one two"), ("user", "and now?")]
+
+    def test_what_the_provider_then_says_of_it_changes_neither_its_place_nor_its_words(self, drive):
+        core = drive(**SPEECH)
+        self.half_heard(core, "manual")
+        core.say(SendText("and now?"))
+        heard = history(core)
+        assert [item.text for item in heard] == ["hi", "one two", "and now?"]
+        core.server("conversation.item.done", item=spoken(status="incomplete"))
+        core.server("conversation.item.truncated", item_id="i1", content_index=0, audio_end_ms=1000)
+        core.done("r1", "cancelled", output=[spoken(status="incomplete")])
+        assert history(core) == heard
+
+    def test_of_what_was_cut_off_before_it_was_heard_no_line_hears(self, drive):
+        core = drive(**SPEECH)
+        core.say(SendText("hi"))
+        core.begin("r1")
+        speak(core, 2000)
+        core.say(Interrupt())
+        self.lose(core)
+        assert self.told(core) == [("user", "hi")]
+
     def say_all(self, core):
         """A response says a whole message, and its line is lost before it is over."""
         core.say(SendText("hi"))

@@ -6,11 +6,12 @@ import json
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 
 from trunkline import OpenAIGateway, tool
 from trunkline.gateway import LineLimits
-from trunkline.gateway.simulator import CallTool, Say
+from trunkline.gateway.simulator import CallTool, Gate, Hold, Say, Speak, encode_words
 from trunkline.testing import (
     Close,
     CutFrame,
@@ -269,6 +270,56 @@ class TestStatement08WhatTheNewLineHears:
         second = stage.say("two")
         history = stage.session.history().get(timeout=10)
         assert [item.item_id for item in history] == [second]
+
+
+class TestStatement08WhatWasHeardOfAnAnswerThatWasCutOff:
+    """The line is lost before the provider could say what was left of an answer that the user had interrupted."""
+
+    UNREAD = Reset().on("response.cancel")  # it never hears of the interruption
+    UNDONE = Reset().on("conversation.item.done", 2)  # it has cancelled, and the item is not done yet
+
+    def begin(self, rig: Any, fault: Any, **config: Any) -> tuple[Any, str]:
+        """The model has said three words of an answer, of which two and a bit were heard."""
+        answers = iter([["one ", "two ", "three ", Hold(Gate()), "four"]])
+
+        def brain(conversation: Any) -> list[Any]:
+            return [Speak(next(answers, "well"), word_ms=200)]
+
+        stage = rig("spoken", fault, brain=brain, **config)
+        stage.say("count")
+        *_, last = (stage.events.until("assistant_audio_delta") for _ in range(3))  # behind the word it says
+        item_id: str = last.item_id
+        stage.session.report_playback(item_id, 450).get(timeout=10)
+        return stage, item_id
+
+    def check(self, stage: Any, answers: Any, item_id: str, reason: str) -> None:
+        stage.events.until("session_updated", resumed=True)
+        stage.say("and now?")
+        answers(stage).until("well")
+        told = [(item["id"], item["role"], item["content"][0]) for item in items(stage, 2)]
+        assert told[1] == (item_id, "assistant", {"type": "output_text", "text": "one two"}), told
+        assert [role for _, role, _ in told] == ["user", "assistant", "user"]
+        history = stage.session.history().get(timeout=10)
+        assert [item.text for item in history if item.text] == ["count", "one two", "and now?", "well"]
+        (cut,) = [item for item in history if item.item_id == item_id]
+        assert (cut.truncated, cut.audio_end_ms, cut.status) == (True, 450, "incomplete")
+        interrupted = [(event.reason, event.audio_end_ms) for event in stage.events.of("interrupted")]
+        assert interrupted == [(reason, 450)]
+        ended = [event.status for event in stage.events.of("assistant_turn_completed")]
+        assert ended == ["cancelled", "completed"]
+        answers(stage).check()
+
+    @pytest.mark.parametrize("fault", [UNREAD, UNDONE], ids=["unread", "undone"])
+    def test_the_new_line_hears_what_the_user_heard(self, rig: Any, answers: Any, fault: Any) -> None:
+        stage, item_id = self.begin(rig, fault, turn_detection="none")
+        stage.interrupt()
+        self.check(stage, answers, item_id, "manual")
+
+    def test_and_when_the_user_s_voice_cut_it_off(self, rig: Any, answers: Any) -> None:
+        stage, item_id = self.begin(rig, self.UNDONE)
+        spoken = np.concatenate([np.zeros(24_000, np.int16), encode_words("stop")])
+        stage.session.send_audio(spoken).get(timeout=10)
+        self.check(stage, answers, item_id, "barge_in")
 
 
 RETRIED = [
