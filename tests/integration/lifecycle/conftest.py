@@ -21,7 +21,7 @@ import pytest
 from trunkline import Broker, BrokerProxy, Config, Event, EventStream, OpenAIGateway, SessionProxy
 from trunkline.simulator import Simulator
 
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 TEXT: dict[str, Any] = {
     "modalities": ["text"],
     "turn_detection": "none",
@@ -93,7 +93,9 @@ def stack(nothing_is_left_behind: Footprint) -> Iterator[ExitStack]:
 @pytest.fixture
 def simulate(stack: ExitStack) -> Callable[..., Simulator]:
     def start(*args: Any, **options: Any) -> Simulator:
-        return stack.enter_context(Simulator(*args, **options))
+        simulator = stack.enter_context(Simulator(*args, **options))
+        simulator.wire.timeout_s = PATIENCE_S
+        return simulator
 
     return start
 

@@ -66,5 +66,5 @@ def test_a_broker_that_stops_calls_off_every_attempt_to_connect(
     broker.stop().get(timeout=10)
     for future in connecting:
         with pytest.raises(ActorDown):
-            future.get(timeout=1)
+            future.get(timeout=10)
     wait_until(lambda: not connecting_threads(), connecting_threads)  # with the server still there

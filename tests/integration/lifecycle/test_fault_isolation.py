@@ -15,7 +15,7 @@ from trunkline import SessionClosed, tool
 from trunkline.actors.connect_worker import Attempt, LineFailed, LineOffered
 from trunkline.gateway.simulator import CallTool, FunctionBrain, Gate, Hold, Say
 from trunkline.supervision import ActorDown, kill
-from trunkline.supervision.testing import crash
+from trunkline.supervision.testing import crash, wait_for_restart
 
 BUG = RuntimeError("on purpose")
 
@@ -72,7 +72,7 @@ def test_a_frame_that_makes_no_sense_costs_one_recoverable_error_at_most(
     urn = session.actor_ref.actor_urn
     reader = read(session.events())
     session.send_text("go").get(timeout=10)
-    gate.wait_reached()
+    gate.wait_reached(10)
     line.simulator.inject(FRAMES[name])
     gate.open()
     assert reader.texts(1) == ["one two"]
@@ -216,7 +216,7 @@ def test_an_idle_session_that_crashes_goes_on_and_nobody_else_notices(
         assert kinds.count("session_closed") == 1
         assert [event.text for event in events if event.kind == "assistant_text"] == ["heard a", "heard a b"]
         assert [e.restarts for e in events if e.kind == "session_updated" and e.resumed] == [1]
-    line.simulator.wait_connections(1)
+    line.simulator.wait_connections(1, 10)
 
 
 def test_a_crash_in_the_middle_of_a_reply_is_answered_once_after_all(trunk: Any, read: Any) -> None:
@@ -304,7 +304,6 @@ def test_a_line_for_an_earlier_incarnation_is_not_taken(trunk: Any) -> None:
     assert entry.ref.ask(LineOffered(Attempt(incarnation=0, number=1), object()), timeout=10) is False
     entry.ref.tell(LineFailed(Attempt(incarnation=0, number=1), ValueError("old news")))
     line.simulator.unmute()
-    line.simulator.abort_all()
     crash(entry.ref, BUG)
     assert connecting.get(timeout=10).session_id == entry.session_id
 
@@ -327,7 +326,7 @@ def test_four_crashes_in_a_row_give_up_that_session_alone(trunk: Any, read: Any,
     before = line.actors()
     for restarts in range(1, 4):
         crash(session.actor_ref, BUG)
-        reader.until("session_updated", resumed=True, restarts=restarts)
+        assert wait_for_restart(session.actor_ref, 10.0) == restarts
     crash(session.actor_ref, BUG)
     reader.rest()
     assert actor.closed.wait(10)
@@ -345,7 +344,7 @@ def test_four_crashes_in_a_row_give_up_that_session_alone(trunk: Any, read: Any,
     again = line.connect()
     talk(again, read(again.events()), "c")
     assert [event.kind for event in session.events()] == ["session_opened", "session_closed"]
-    line.simulator.wait_connections(2)
+    line.simulator.wait_connections(2, 10)
 
 
 def test_what_is_sent_while_a_session_restarts_is_answered_once_and_in_order(trunk: Any, read: Any) -> None:
@@ -390,10 +389,10 @@ def test_a_broker_crash_touches_no_session(trunk: Any, read: Any) -> None:
         talk(session, reader, "a")
     sessions[0].close().get(timeout=10)
     readers[0].rest()
-    for _ in range(4):
+    for restarts in range(4):
         crash(sessions[1].actor_ref, BUG)
-        if sessions[1].actor_ref.restarts < 3:
-            readers[1].until("session_updated", resumed=True)
+        if restarts < 3:
+            wait_for_restart(sessions[1].actor_ref, 10.0)
     readers[1].rest()
     assert readers[1].seen[-1].code == "session_crashed", "the new broker watches the old one's sessions"
     talk(another, read(another.events()), "b")
@@ -403,7 +402,7 @@ def test_a_broker_crash_touches_no_session(trunk: Any, read: Any) -> None:
 def test_a_broker_crash_fails_a_connect_in_flight_and_leaves_nothing_of_it(
     trunk: Any, wait_until: Any, started: bool
 ) -> None:
-    line = trunk(ECHO)
+    line = trunk(ECHO, connect_timeout_s=60.0)  # so that no attempt fails by itself
     line.simulator.mute(future=True)
     connecting = [line.broker.connect() for _ in range(5)]
     if started:
@@ -413,9 +412,8 @@ def test_a_broker_crash_fails_a_connect_in_flight_and_leaves_nothing_of_it(
         with pytest.raises(ActorDown):
             future.get(timeout=10)
     wait_until(lambda: not line.directory.entries(), line.directory.entries)
-    # Before the attempts would fail by themselves: the simulator drops a silent handshake after 10 s.
-    wait_until(lambda: not any("SessionActor" in name for name in line.actors()), line.actors, 6.0)
-    wait_until(lambda: not line.workers(), line.workers, 6.0)
+    wait_until(lambda: not any("SessionActor" in name for name in line.actors()), line.actors)
+    wait_until(lambda: not line.workers(), line.workers)
     line.simulator.unmute()
     line.connect().close().get(timeout=10)
 
@@ -438,14 +436,16 @@ def test_a_crash_of_the_session_supervisor_ends_its_sessions_with_an_error_each(
     assert after["WorkerSupervisor workers"] == before["WorkerSupervisor workers"]
     session = line.connect()
     talk(session, read(session.events()), "a")
-    line.simulator.wait_connections(1)
+    line.simulator.wait_connections(1, 10)
 
 
 def supervisor(line: Any, name: str) -> Any:
     return next(ref for ref in pykka.ActorRegistry.get_all() if ref.actor_class.__name__ == name)
 
 
-def test_a_crash_of_the_worker_supervisor_fails_running_tools_and_no_session(trunk: Any, read: Any) -> None:
+def test_a_crash_of_the_worker_supervisor_fails_running_tools_and_no_session(
+    trunk: Any, read: Any, wait_until: Any
+) -> None:
     entered, release = threading.Event(), threading.Event()
 
     @tool
@@ -469,8 +469,10 @@ def test_a_crash_of_the_worker_supervisor_fails_running_tools_and_no_session(tru
     assert failed.code == "crashed"
     release.set()
     assert reader.texts(1) == ["I see"]
+    workers = "WorkerSupervisor workers"  # it tells of its tools' end before its own
+    wait_until(lambda: line.actors().get(workers) not in (before[workers], ""))
     after = line.actors()
-    assert [name for name in before if before[name] != after[name]] == ["WorkerSupervisor workers"]
+    assert [name for name in before if before[name] != after[name]] == [workers]
     line.simulator.abort_all()
     reader.until("session_updated", resumed=True)
 
@@ -487,7 +489,7 @@ def test_stop_all_at_any_moment_leaves_nothing(
     connecting = []
     if moment in ("mid-stream", "mixed"):
         sessions[0].send_text("go").get(timeout=10)
-        gate.wait_reached()
+        gate.wait_reached(10)
     if moment in ("restarting", "mixed"):
         crash(sessions[1].actor_ref, BUG)
         crash(line.broker.actor_ref, BUG)

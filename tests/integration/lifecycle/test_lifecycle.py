@@ -120,17 +120,19 @@ def test_a_server_that_hangs_up_after_session_created_fails_connect(
 
 
 def test_a_refused_port_fails_connect(start_broker: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = failure(start_broker(f"ws://127.0.0.1:{port}/v1/realtime"))
+    with socket.socket() as taken:  # nobody else gets the port, and nobody listens at it
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        error = failure(start_broker(f"ws://127.0.0.1:{port}/v1/realtime"))
     assert isinstance(error, Unreachable)
     assert str(port) in str(error)
 
 
 def test_an_unknown_host_fails_connect(start_broker: Any) -> None:
-    error = failure(start_broker("wss://no-such-host.invalid/v1/realtime"), connect_timeout_s=5.0)
-    assert isinstance(error, Unreachable | ConnectTimeout)
-    assert "no-such-host.invalid" in str(error)
+    host = f"no-such-host.{'x' * 64}.invalid"  # no name server is asked about a label of 64 letters
+    error = failure(start_broker(f"wss://{host}/v1/realtime"))
+    assert isinstance(error, Unreachable)
+    assert host in str(error)
 
 
 def test_a_server_that_never_answers_the_upgrade_costs_the_deadline_and_no_more(
@@ -138,13 +140,13 @@ def test_a_server_that_never_answers_the_upgrade_costs_the_deadline_and_no_more(
 ) -> None:
     before = type(nothing_is_left_behind)()
     server = raw_server(lambda peer: peer.hold())
-    broker = start_broker(server.url, connect_timeout_s=0.3)
+    broker = start_broker(server.url, connect_timeout_s=1.5)
     connecting = broker.connect()
     assert server.accepted.wait(10)
     assert "running" in str(broker.tree()), "the broker serves others meanwhile"
     with pytest.raises(ConnectTimeout) as caught:
         connecting.get(timeout=10)
-    assert "0.3 s" in str(caught.value)
+    assert "1.5 s" in str(caught.value)
     broker.stop().get(timeout=10)
     server.stop()
     before.comes_back()
@@ -160,7 +162,7 @@ def test_a_server_that_upgrades_and_then_falls_silent_costs_the_deadline(
             peer.send(frame)
         peer.hold()
 
-    error = failure(start_broker(raw_server(script).url, connect_timeout_s=1.0))
+    error = failure(start_broker(raw_server(script).url, connect_timeout_s=2.0))
     assert isinstance(error, ConnectTimeout)
     assert "session.updated" in str(error)
 
@@ -172,7 +174,7 @@ def test_a_configuration_that_the_provider_refuses_fails_connect_with_its_words(
     assert error.code == "invalid_value"
     assert "smell" in str(error)
     assert not line.directory.entries()
-    line.simulator.wait_connections(0)
+    line.simulator.wait_connections(0, 10)
     line.connect().close().get(timeout=10)
 
 
@@ -262,7 +264,7 @@ def test_twenty_connects_at_once_of_which_every_other_is_refused(trunk: Any) -> 
             future.get(timeout=10)
     assert len({session.session_id for session in sessions}) == 10
     assert len(line.directory.entries()) == 10
-    line.simulator.wait_connections(10)
+    line.simulator.wait_connections(10, 10)
 
 
 # -- connect succeeds
@@ -296,8 +298,9 @@ def test_the_wire_carries_no_beta_header_and_a_type_in_each_session_update(trunk
     line = trunk(ANSWER)
     session = line.connect(instructions="first")
     session.update_instructions("second").get(timeout=10)
+    reader = read(session.events())
     line.simulator.abort_all()
-    read(session.events()).until("session_updated", resumed=True)
+    reader.until("session_updated", resumed=True)
     assert session.get_instructions().get(timeout=10) == "second"
     for handshake in line.wire.handshakes():
         assert "openai-beta" not in handshake.headers
@@ -314,7 +317,7 @@ def test_a_subscriber_however_late_sees_session_opened_first_and_once(
     session = line.connect()
     early = read(session.events())
     session.send_text("one").get(timeout=10)
-    early.texts(1)
+    early.until("assistant_turn_completed")  # else it is answered anew
     line.simulator.abort_all()
     early.until("session_updated", resumed=True)
     ref, actor = probe()
@@ -369,7 +372,7 @@ def test_close_is_idempotent_and_concurrent(trunk: Any, read: Any) -> None:
     assert not errors
     reader.rest()
     assert reader.seen[-1].reason == "client"
-    closed = line.wire.wait_closed()
+    closed = line.wire.wait_closed(1, 10)
     assert [one.code for one in closed] == [1000]
 
 
@@ -381,7 +384,7 @@ def test_close_is_bounded_when_the_server_is_mute(trunk: Any, read: Any, nothing
     line.simulator.mute()
     session.close().get(timeout=20)  # ten times the bound
     reader.rest()
-    line.simulator.wait_connections(0)
+    line.simulator.wait_connections(0, 10)
     before.comes_back()
 
 
@@ -636,7 +639,7 @@ def test_a_gateway_with_a_bug_fails_connect_and_leaves_nothing(
             broker.connect().get(timeout=10)
         assert isinstance(caught.value.__cause__, LookupError | ZeroDivisionError)
     assert "SessionActor" not in str(broker.tree())
-    simulator.wait_connections(0)
+    simulator.wait_connections(0, 10)
 
 
 def test_events_after_the_end_end_at_once(trunk: Any) -> None:
@@ -660,7 +663,7 @@ def test_commands_after_close_fail_at_once(trunk: Any) -> None:
         session.subscribe(print),
     ):
         with pytest.raises(ActorDown):
-            future.get(timeout=1)
+            future.get(timeout=10)
     with pytest.raises(ActorDown):
         session.actor_ref.tell("anything")
 
@@ -685,7 +688,7 @@ def test_a_broker_stops_with_sessions_open_and_every_one_of_them_hears_it(
     for reader in readers:
         reader.rest()
     for future in (line.broker.connect(), session.send_text("x"), session.close()):
-        if future.exception(timeout=1) is not None:
+        if future.exception(timeout=10) is not None:
             assert isinstance(future.exception(), ActorDown)
     with pytest.raises(ActorDown):
         line.broker.tree()
@@ -702,7 +705,7 @@ def test_a_broker_stops_while_sessions_are_connecting(raw_server: Any, start_bro
     broker.stop().get(timeout=10)
     for future in connecting:
         with pytest.raises(ActorDown):
-            future.get(timeout=1)
+            future.get(timeout=10)
 
 
 def test_with_closes_a_session_and_stops_a_broker(simulate: Any, nothing_is_left_behind: Any) -> None:
@@ -755,7 +758,7 @@ def test_futures_and_streams_are_awaited_without_blocking_the_loop(trunk: Any) -
         ticking.cancel()
         return kinds
 
-    kinds = asyncio.run(asyncio.wait_for(talk(), 10))
+    kinds = asyncio.run(asyncio.wait_for(talk(), 30))
     assert kinds[0] == "session_opened"
     assert kinds[-1] == "session_closed"
     assert ticks >= 20

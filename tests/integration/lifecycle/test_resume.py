@@ -27,7 +27,7 @@ from trunkline import (
 )
 from trunkline.simulator import CallTool, FunctionBrain, Gate, Hold, Say
 
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 TEXT: dict[str, Any] = {"modalities": ["text"], "turn_detection": "none", "input_audio_transcription": False}
 PROGRAM = Path(__file__).with_name("voice_agent.py")
 
@@ -209,7 +209,7 @@ def test_whoever_listens_first_hears_what_happened_before(simulate, run_agent, n
     agent.kill()
     gate.open()
     session = next_process(simulator).resume(session_id).get(timeout=PATIENCE_S)
-    simulator.wire.wait_received("response.done", 1)
+    simulator.wire.wait_received("response.done", 1, PATIENCE_S)
     wait_until(lambda: len(session.history().get(timeout=PATIENCE_S)) == 2, "the answer in the history")
     early: list[str] = []
     late: list[str] = []
