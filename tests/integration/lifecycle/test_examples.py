@@ -50,7 +50,8 @@ EXPECTED = {
         r"you: What's the capital of Japan\nassistant: The capital of Japan is Tokyo",
     ],
     "interruption.py": [
-        r"turn 1 is completed\nthe user speaks\ninterrupted \(barge_in\): \d+ ms were heard",
+        r"turn 1 is (completed|cancelled)",  # whichever is faster, the provider or the user
+        r"the user speaks\ninterrupted \(barge_in\): \d+ ms were heard",
         r"turn 2 is completed",
         r"assistant: one[\w ]* \[cut off here\]\nuser: What's the capital of Canada",
         r"assistant: The capital of Canada is Ottawa",
@@ -154,7 +155,7 @@ def test_a_file_that_is_no_question_is_named_with_what_is_wrong_with_it(
 def one_session_restarted(printed: str) -> None:
     """Check the demo's two trees: of all actors one session has a new urn, and one restart."""
     before, after = (
-        dict(re.findall(r"(\S+ \(\w+\))  running, (\w{8})", part))
+        dict(re.findall(r"(\S+ \((?!ConnectWorker)\w+\))  running, (\w{8})", part))  # which is about to end
         for part in re.split(r"the tree after", printed.split("the tree before:")[1])
     )
     assert before.keys() == after.keys()
@@ -180,6 +181,8 @@ def test_ctrl_c_ends_an_example_whatever_threads_it_has(name: str) -> None:
         "import runpy, signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"sys.path.insert(0, {str(EXAMPLES)!r})\n"
+        "import provider; slowly = provider.gateway\n"
+        "provider.gateway = lambda: slowly(delta_interval_s=5.0)\n"  # it has not ended before it is told to
         f"runpy.run_path({str(EXAMPLES / name)!r}, run_name='__main__')\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
