@@ -8,7 +8,7 @@ Source: the session contract, statements 1 to 8 and 12.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from ..gateway import server_events as wire
 from ..gateway.client_events import (
@@ -75,6 +75,8 @@ class Conversation:
         self._mcp = McpCalls(new_id, self._turns, self._tools)
         self._line: int | None = None
         self._names_conversations = False
+        # "carried": the user was speaking when the session left a line, of which subscribers were told.
+        self._speech: Literal["none", "told", "carried"] = "none"
 
     def handlers(self) -> dict[type[Any], Callable[[Any, float], Effects]]:
         """Return who handles which server event. Deltas go straight to the turns."""
@@ -136,6 +138,7 @@ class Conversation:
         ``speaks``: the user is in the middle of a sentence, which goes on there.
         """
         self._line = line
+        self._speech = "carried" if speaks and self._speech == "told" else "none"
         told = self._replay.tell()
         asked = self._gate.line_up(self._replay.wants_no_reply, speaks=speaks)
         return [*told, *asked, *self._side.line_up()]
@@ -228,7 +231,9 @@ class Conversation:
         return self._up(self._tools.timed_out(call_id, self._line))
 
     def reply_timed_out(self) -> Effects:
-        """No response came to our create."""
+        """No response came to our create, or nothing of what was being said when the session moved."""
+        if self._speech == "carried":
+            self._speech = "none"
         return self._gate.timed_out()
 
     def side_timed_out(self, event_id: str) -> Effects:
@@ -334,12 +339,14 @@ class Conversation:
     def _speech_started(self, event: wire.InputAudioBufferSpeechStarted, now: float) -> Effects:
         self._tools.user_spoke()
         held = self._gate.speech_started()
-        started = UserSpeechStarted(event.audio_start_ms or 0.0, event.item_id)
+        goes_on, self._speech = self._speech == "carried", "told"
+        started = [] if goes_on else [UserSpeechStarted(event.audio_start_ms or 0.0, event.item_id)]
         if not self._config.vad_interrupts:
-            return [started, *held]
-        return [started, *held, *self.interrupt("barge_in", now)]
+            return [*started, *held]
+        return [*started, *held, *self.interrupt("barge_in", now)]
 
     def _speech_stopped(self, event: wire.InputAudioBufferSpeechStopped, _now: float) -> Effects:
+        self._speech = "none"
         return [UserSpeechStopped(event.audio_end_ms or 0.0, event.item_id), *self._gate.speech_stopped()]
 
     # -- steps

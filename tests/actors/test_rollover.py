@@ -302,6 +302,44 @@ class TestTheMove:
             core.timer("reply")
             assert core.types() == ["conversation.item.create", "response.create"]
 
+    def test_speech_that_goes_on_over_the_new_line_begins_once_for_subscribers(self, drive):
+        core = open_with(drive, turn_detection="server_vad")
+        core.timer("rollover")
+        core.server("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u1")
+        assert core.kinds()[-1] == "user_speech_started"
+        core.say(SendAudio(SOUND))
+        successor(core)
+        core.clear()
+        core.timer("rollover_limit")
+        for item_id in ("u2", "u3"):
+            core.server("input_audio_buffer.speech_started", audio_start_ms=0, item_id=item_id)
+            core.server("input_audio_buffer.speech_stopped", audio_end_ms=200, item_id=item_id)
+        speech = [event for event in core.seen if event.kind.startswith("user_speech")]
+        assert [(event.kind, event.item_id) for event in speech] == [
+            ("user_speech_stopped", "u2"),
+            ("user_speech_started", "u3"),
+            ("user_speech_stopped", "u3"),
+        ]
+
+    @pytest.mark.parametrize("why", ["not announced", "silent there", "lost"])
+    def test_speech_that_does_not_go_on_there_begins_anew(self, drive, why):
+        core = open_with(drive, turn_detection="server_vad")
+        core.timer("rollover")
+        if why != "not announced":
+            core.server("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u1")
+        core.say(SendAudio(SOUND))
+        successor(core)
+        if why == "lost":
+            core.take(core.core.line_lost(LineClosed(1006, "gone"), core.now))
+        else:
+            core.timer("rollover_limit")
+        if why == "silent there":
+            core.timer("reply")
+        assert len(core.of(SwitchLine)) == 1
+        core.clear()
+        core.server("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u2")
+        assert core.kinds()[:1] == ["user_speech_started"]
+
     def test_under_turn_detection_silence_stays_where_it_is(self, drive):
         core = open_with(drive, turn_detection="server_vad")
         core.timer("rollover")

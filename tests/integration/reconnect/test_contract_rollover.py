@@ -176,4 +176,6 @@ class TestStatement09AudioAtTheLimit:
         answers(stage).until("heard one alpha beta")
         assert "error" not in stage.events.kinds()
         assert stage.events.kinds().count("user_transcript") == 1
+        speech = [kind for kind in stage.events.kinds() if kind.startswith("user_speech")]
+        assert speech == ["user_speech_started", "user_speech_stopped"], "one utterance, over two lines"
         answers(stage).check()
