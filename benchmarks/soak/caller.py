@@ -103,7 +103,7 @@ class Caller(threading.Thread):
         self._number = number
         self._world = world
         self._how = {0: "push to talk", 5: "vad"}.get(number % 10, "text")
-        self._n_tokens = 0
+        self._n_tokens = self._n_forced_moves = 0
         self.crashed: BaseException | None = None
 
     def run(self) -> None:
@@ -132,7 +132,9 @@ class Caller(threading.Thread):
         judge.session = f"{name} ({session.session_id})"
         world.open[self._number] = session
         try:
-            self._ask(lambda: session.subscribe(Stopwatch(self._note_reconnect)), again=True)
+            self._ask(
+                lambda: session.subscribe(Stopwatch(self._note_reconnect, self._note_forced_move)), again=True
+            )
             for _ in range(self._dice.randint(8, 20)):
                 self._rest_if_asked()
                 if world.stop.is_set():
@@ -187,6 +189,9 @@ class Caller(threading.Thread):
 
     def _note_reconnect(self, whole_s: float, attempt_s: float) -> None:
         self._world.reconnects.append((whole_s, attempt_s))
+
+    def _note_forced_move(self) -> None:
+        self._n_forced_moves += 1
 
     # -- turns
 
@@ -258,7 +263,7 @@ class Caller(threading.Thread):
     def _speak(self, *, commit: bool) -> None:
         token, judge = self._new_token(), self._judge
         sound = encode_words(token, word_ms=150)
-        n_moved, refused = judge.rollovers, False
+        n_moved, n_forced, refused = judge.rollovers, self._n_forced_moves, False
         n_lost, n_errors = judge.losses + judge.resumptions, len(judge.spoken)
         sound = np.concatenate([sound, SILENCE])
         for start in range(0, len(sound), FRAME):
@@ -274,8 +279,9 @@ class Caller(threading.Thread):
         # Sound that the line took with it is gone: what counts is what was heard of it.
         cut_off = lambda: judge.losses + judge.resumptions > n_lost  # noqa: E731
         self._pump(lambda: len(judge.spoken) > n_errors or cut_off(), 10.0)
-        # Under VAD nobody knows of the first syllable before the provider does: a move may come right behind it.
-        moved = not commit and judge.rollovers > n_moved
+        # Under VAD nobody knows of the first syllable before the provider does: a move may come right behind it. And what is
+        # committed and not transcribed is not told to the next line, where a line has to be left before (decision 0014).
+        moved = self._n_forced_moves > n_forced if commit else judge.rollovers > n_moved
         if token not in judge.spoken and not (cut_off() or refused or moved):
             judge.not_heard(token)
         if token not in judge.spoken:

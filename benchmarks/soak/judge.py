@@ -66,6 +66,7 @@ class Judge:
         self.spoken: set[str] = set()
         self.cut: set[str] = set()
         self._round = 0
+        self._n_said = 0
         self._cut_rounds: set[int] = set()
         self._not_heard: list[str] = []
         self.refused: set[str] = set()
@@ -143,8 +144,10 @@ class Judge:
     # -- what the caller does
 
     def next_round(self) -> None:
-        """Everything said so far is settled, and the caller goes on."""
-        self._round += 1
+        """Everything said so far is settled, and the caller goes on. While it is refused everything, it is where it was."""
+        n_said = len(self.accepted) + len(self.spoken)
+        self._round += n_said > self._n_said
+        self._n_said = n_said
 
     def cut_off(self, token: str) -> None:
         """The caller does not want the answer to this message any more."""

@@ -4,6 +4,8 @@ import argparse
 import importlib.util
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 
 import pytest
@@ -127,8 +129,16 @@ def test_it_does_so_also_when_something_was_cut_off_before(judge):
     judge.cut_off("t0x0x1")
     for number in range(3):
         told(judge, *turn(f"r{number}", "idle"))  # there it can be meant, or come late
+        judge.accepted.append(f"t0x0x{number + 2}")
         judge.next_round()
     assert verdict(told(judge, *turn("r3", "idle"))) == ["duplicated answers"]
+
+
+def test_while_all_is_refused_it_may_still_come(judge):
+    judge.cut_off("t0x0x1")
+    for _ in range(9):
+        judge.next_round()  # there is no line
+    assert verdict(told(judge, *turn("r1", "idle"))) == []
 
 
 def test_what_was_cut_off_on_purpose_may_be_answered_or_not(judge):
@@ -198,6 +208,25 @@ def test_what_was_spoken_on_a_line_that_held_is_heard_in_the_end(judge):
         judge.not_heard(token)
     told(judge, UserTranscript("i1", "t0x0x1"))
     assert verdict(judge) == ["accepted messages lost"]
+
+
+@pytest.mark.parametrize(("age_s", "had_to"), [(5.0, 0), (60.0, 1)])
+def test_a_move_from_an_old_line_may_have_come_in_the_middle_of_something(module_of_the_soak, age_s, had_to):
+    near_end, moves = module_of_the_soak("near_end"), []
+    stopwatch = near_end.Stopwatch(lambda *_: None, lambda: moves.append("had to"))
+    begun, me = near_end.begun_by_thread, threading.get_ident()
+    begun[me] = time.monotonic() - age_s
+    stopwatch(SessionOpened("s"))
+    begun[me] = time.monotonic()  # the line that follows is greeted before it serves
+    stopwatch(SessionUpdated(rolled_over=True))
+    assert len(moves) == had_to
+    stopwatch(SessionUpdated(rolled_over=True))
+    assert len(moves) == had_to, "the second line was young"
+
+
+def test_who_opens_a_line_is_no_thread_that_stays(module_of_the_soak):
+    names = ["MainThread", "SessionActor session_1", "ConnectWorker line 3", "ConnectWorker line 4"]
+    assert module_of_the_soak("__main__").lasting(names) == 2
 
 
 def test_losses_and_resumptions_are_counted(judge):
