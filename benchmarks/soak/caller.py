@@ -233,7 +233,8 @@ class Caller(threading.Thread):
                 token = self._say("tool 2")
                 n_calls = len(self._judge.dispatched)
                 self._pump(lambda: len(self._judge.dispatched) > n_calls, 5.0)
-                self._interrupt(token)
+                if len(self._judge.dispatched) > n_calls:  # else they run later, and are waited for
+                    self._interrupt(token)
 
     def _new_token(self) -> str:
         self._n_tokens += 1
