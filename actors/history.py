@@ -152,6 +152,16 @@ class History:
         index = self._order.index(item_id)
         return self._order[index - 1] if index else ROOT
 
+    @property
+    def last(self) -> str:
+        """The id of the last item, ROOT if there is none."""
+        return self._order[-1] if self._order else ROOT
+
+    def output_of(self, item_id: str) -> str | None:
+        """Return the id of the item that answers the call of this item, None if there is none."""
+        output = self._outputs.get(item_id)
+        return output if output in self._items else None
+
     def last_behind(self, item_id: str, passes: Callable[[str], bool]) -> str:
         """Return the last of the items right behind this one that all pass; the item itself if the next one does not."""
         for one in self._order[self._order.index(item_id) + 1 :]:

@@ -71,9 +71,15 @@ class Replay:
         is_last = not any(one in self._history for one in later)
 
         def belongs_before(item_id: str) -> bool:
-            return item_id in self._older and (is_last or item_id not in self._told)
+            is_before = is_last if item_id in self._told else not self._came_later(item_id)
+            return item_id in self._older and is_before
 
         return self._history.last_behind(previous, belongs_before)
+
+    def _came_later(self, item_id: str) -> bool:
+        """Whether the line was told of this after its beginning: a call, with the output that came meanwhile."""
+        output = self._history.output_of(item_id)
+        return self._takes_calls and output is not None and output not in self._older
 
     def wants_no_reply(self, ask_id: str) -> bool:
         """Whether nobody waits for an answer on the new line: it was given, or the line knows nothing of the question."""

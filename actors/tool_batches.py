@@ -181,9 +181,15 @@ class ToolBatches:
         batch = self._batches.get(turn_id)
         return batch is not None and self._complete(batch) is not None
 
-    def submit(self, turn_id: str, line: int | None) -> tuple[str, Effects]:
-        """Send the outputs of a complete turn, in the model's order. Returns the last output's item id, and effects."""
+    def submit(self, turn_id: str, line: int | None, newest: str) -> tuple[str, Effects]:
+        """Send the outputs of a complete turn, in the model's order. Returns the last output's item id, and effects.
+
+        ``newest``: the item that ends the conversation: a call that has to be told again with its output comes behind it.
+        """
         batch = self._batches.pop(turn_id)
+        # On another line than the one the calls came from, the provider has never seen them.
+        known = batch.line == line
+        moves = line is not None and not known and self._takes_calls
         effects: list[Effect] = []
         last = ""
         for call in batch.calls:
@@ -191,6 +197,7 @@ class ToolBatches:
             if outcome is None:
                 continue
             del self._calls[call.draft.call_id]
+            behind = (last or newest) if moves else None
             last = self._new_id("item")
             draft = call.draft
             call_item = draft.item_id or self._new_id("item")
@@ -198,9 +205,7 @@ class ToolBatches:
                 function_call(draft.call_id, draft.name, draft.arguments or "{}", item_id=call_item),
                 function_call_output(draft.call_id, outcome.output, item_id=last),
             )
-            effects += [Record(ItemRecorded(item)) for item in pair]
-            # On another line than the one the call came from, the provider has never seen the call.
-            known = batch.line == line
+            effects += [Record(ItemRecorded(pair[0], behind)), Record(ItemRecorded(pair[1]))]
             told = pair[1:] if known else answered_call(*pair, takes_calls=self._takes_calls)
             effects += [Send(create_item(item)) for item in told]
         effects += [

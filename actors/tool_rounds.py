@@ -120,7 +120,7 @@ class ToolRounds:
 
     def _submit(self, turn_id: str, line: int | None) -> list[Effect]:
         dropped = self._batches.was_dropped(turn_id)
-        last, effects = self._batches.submit(turn_id, line)
+        last, effects = self._batches.submit(turn_id, line, self._ledger.history.last)
         self._ledger.take(effects)
         return _ending(effects, self._gate.drop(turn_id) if dropped else self.reply(last, turn_id))
 

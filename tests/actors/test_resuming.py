@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.actors.commands import Interrupt, SendText
+from trunkline.actors.commands import GetHistory, Interrupt, SendText
 from trunkline.actors.effects import StartTool
 from trunkline.actors.session_log import ReplyAsked, ReplySettled
 from trunkline.gateway.errors import LineClosed
@@ -204,3 +204,34 @@ def test_nor_when_the_session_crashes(drive):
     second = next_one(drive, two_at_once(drive, tools=[]), tools=[])
     assert told(second)[-1] == "a1"
     assert second.types().count("response.create") == 1
+
+
+def test_calls_that_are_told_again_stand_with_their_outputs_where_the_line_has_them(drive):
+    core = begin(drive)
+    for call in CALLS:
+        made = {"type": "function_call", "id": f"item_{call}", "call_id": call, "name": "look"}
+        core.server("conversation.item.done", item={**made, "arguments": "{}", "status": "completed"})
+    second = next_one(drive, core, at_work=CALLS)
+    asked = next(f["item"]["id"] for f in second.wire if f["type"] == "conversation.item.create")
+    second.clear()
+    item = {"id": "a1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    second.begin("r2")
+    second.server("conversation.item.added", item=item, previous_item_id=asked)
+    for call in CALLS:
+        second.finish(call)
+    before = "a1"
+    told = [f["item"] for f in second.wire if f["type"] == "conversation.item.create"]
+    for shown in told:
+        second.server("conversation.item.added", item=shown, previous_item_id=before)
+        before = shown["id"]
+    content = [{"type": "output_text", "text": "well"}]
+    second.server(
+        "conversation.item.done",
+        item={**item, "status": "completed", "content": content},
+        previous_item_id=asked,
+    )
+    second.done("r2")
+    ids = [one.item_id for one in second.resolved[second.say(GetHistory())]]
+    assert ids == [asked, "a1", *(shown["id"] for shown in told)]
+    third = drive(opened=False, log=second.log, restarts=2)
+    assert [one.item_id for one in third.resolved[third.say(GetHistory())]] == ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -95,6 +96,50 @@ class TestStatement15HistoryTranscriptsUsage:
         stage.quiet()
         told = [item.text or item.type for item in history(stage)]
         assert told == ["one", "function_call", "two", "well", "three", "well"]
+
+    @pytest.mark.parametrize("says", ["two", None], ids=["a word of the user", "no word"])
+    def test_a_call_that_a_new_line_is_told_with_its_output_is_where_that_line_has_it(self, start, says):
+        """The model speaks on the new line when the tool ends."""
+        go_on, goes_on = threading.Event(), Gate()
+
+        @tool
+        def wait() -> str:
+            """Wait to be told."""
+            go_on.wait(WAIT_S)
+            return "late"
+
+        replies = iter([[CallTool("wait", {})] * 2, [Say(["well ", Hold(goes_on), "then"])]])
+        stage = start(lambda _: next(replies, [Say("ok")]), tools=[wait], modalities=["text"])
+        stage.say("one")
+        stage.events.until("tool_call_dispatched")
+        stage.server.drop_all()
+        stage.events.until("session_updated", resumed=True)
+        if says is None:
+            stage.session.create_response().get(timeout=WAIT_S)
+        else:
+            stage.say(says)
+        stage.events.until("assistant_text_delta")
+        go_on.set()
+        stage.events.until("tool_batch_submitted")
+        stage.quiet()  # the server has shown the calls
+        goes_on.open()
+        stage.events.until("assistant_text", text="well then")
+        stage.events.until("assistant_text", text="ok")
+        completed(stage)
+        stage.say("three")
+        stage.events.until("assistant_text", text="ok")
+        completed(stage)
+        stage.quiet()
+        told = [item.text or item.type for item in history(stage)]
+        said = ["one"] if says is None else ["one", says]
+        calls = ["function_call", "function_call_output"] * 2
+        assert told == [*said, "well then", *calls, "ok", "three", "ok"]
+        ids = [item.item_id for item in history(stage)]
+        assert ids == server_s_items(stage, 2)
+        stage.server.drop_all()
+        stage.events.until("session_updated", resumed=True)
+        stage.quiet()
+        assert [frame["item"]["id"] for frame in stage.wire.sent("conversation.item.create", 3)] == ids
 
     @pytest.mark.parametrize("deletes", [False, True])
     def test_what_was_said_while_the_model_speaks_comes_after_it(self, start, deletes):
