@@ -8,12 +8,17 @@ import threading
 import pytest
 
 from trunkline import tool
+from trunkline.actors.named_timers import TimerDue
+from trunkline.actors.reply_gate import TIMER
 from trunkline.gateway.simulator import CallTool, Gate, Hold, Say
 
 ACTIVE = "conversation_already_has_active_response"
-PROMPTLY_S = 0.5
-"""A response timeout that runs out once, and behind which the puppet answers in time."""
 ECHO = pytest.mark.parametrize("echoes", [True, False], ids=["metadata comes back", "no metadata"])
+
+
+def time_is_up(stage):
+    """No response has begun in time: a timer, which the test need not race with."""
+    stage.session.actor_ref.tell(TimerDue(TIMER))
 
 
 class TestStatement01SingleFlightReplies:
@@ -161,9 +166,11 @@ class TestStatement01SingleFlightReplies:
         assert "error" not in stage.events.kinds()
 
     def test_a_refusal_that_no_response_ever_explains_is_a_timeout_and_the_session_goes_on(self, puppeteer):
-        stage, puppet = puppeteer(response_timeout_s=PROMPTLY_S)
+        stage, puppet = puppeteer()
         stage.say("a")
         puppet.refuse(puppet.take("response.create")["event_id"], ACTIVE)
+        stage.quiet()
+        time_is_up(stage)
         stage.events.until("error", code="response_timeout", recoverable=True)
         stage.say("b")
         create = puppet.take("response.create")
@@ -216,9 +223,10 @@ class TestStatement01SingleFlightReplies:
 
     @ECHO
     def test_after_a_late_response_the_next_ask_is_answered_as_ever(self, puppeteer, echoes):
-        stage, puppet = puppeteer(echoes=echoes, response_timeout_s=PROMPTLY_S)
+        stage, puppet = puppeteer(echoes=echoes)
         stage.say("a")
         create = puppet.take("response.create")
+        time_is_up(stage)
         stage.events.until("error", code="response_timeout")
         puppet.begin("late", create)
         puppet.take("response.cancel")
@@ -231,9 +239,10 @@ class TestStatement01SingleFlightReplies:
 
     @ECHO
     def test_a_refusal_after_the_timeout_does_not_cost_the_next_answer(self, puppeteer, echoes):
-        stage, puppet = puppeteer(echoes=echoes, response_timeout_s=PROMPTLY_S)
+        stage, puppet = puppeteer(echoes=echoes)
         stage.say("a")
         late = puppet.take("response.create")
+        time_is_up(stage)
         stage.events.until("error", code="response_timeout")
         puppet.refuse(late["event_id"], "server_error")
         stage.events.until("error", code="server_error", event_id=late["event_id"])
@@ -245,9 +254,10 @@ class TestStatement01SingleFlightReplies:
         assert "response.cancel" not in stage.types()
 
     def test_a_create_that_the_server_lost_does_not_cost_the_next_answer(self, puppeteer):
-        stage, puppet = puppeteer(response_timeout_s=PROMPTLY_S)
+        stage, puppet = puppeteer()
         stage.say("a")
         puppet.take("response.create")
+        time_is_up(stage)
         stage.events.until("error", code="response_timeout")
         stage.say("b")
         create = puppet.take("response.create")
@@ -258,7 +268,7 @@ class TestStatement01SingleFlightReplies:
 
     @ECHO
     def test_a_response_done_that_no_created_announced_answers_the_create(self, puppeteer, echoes):
-        stage, puppet = puppeteer(echoes=echoes, response_timeout_s=2.0)
+        stage, puppet = puppeteer(echoes=echoes, response_timeout_s=10.0)
         stage.say("a")
         create = puppet.take("response.create")
         puppet.done("r1", create=create)

@@ -75,8 +75,10 @@ class TestStatement11CrashAnywhereInATurn:
     ) -> None:
         stage = rig("spoken")
         with crash_at(point, after=after) as crash:
+            stage.server.refuse_status = 503  # the next line is to hear nothing of what is being said
             kinds["spoken"].say(stage, "one")
             crash.wait(10.0)
+        stage.server.refuse_status = None
         assert wait_for_restart(stage.session.actor_ref, 10.0, after=0) == 1
         stage.events.until("session_updated", resumed=True)
         stage.session.update_instructions("go on").get(timeout=10)  # behind the replay: history is what it is

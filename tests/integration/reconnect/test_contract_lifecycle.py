@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -86,10 +85,8 @@ class TestStatement13HowItEnds:
             stage.say("one")
             if isinstance(fault.fault, NoClose):
                 assert inside.wait(10)
-            began = time.monotonic()
             stage.session.close().get(timeout=TEN_TIMES * BOUND_S)
             stage.session.close().get(timeout=TEN_TIMES * BOUND_S)
-            assert time.monotonic() - began < TEN_TIMES * BOUND_S
             closed = ended(stage)
             assert closed.reason == "client"
         finally:
@@ -132,10 +129,10 @@ class TestStatement13HowItEnds:
         stage.session.close().get(timeout=10)
         assert ended(stage).reason == "client"
 
-    def test_close_ends_both_lines_of_a_session_that_is_about_to_move(self, rig: Any) -> None:
-        stage = rig("text", options={"session_max_age_s": 6.0}, rollover_margin_s=60)
+    def test_close_ends_both_lines_of_a_session_that_is_about_to_move(self, rig: Any, move: Any) -> None:
+        stage = rig("text")
         stage.session.send_audio_frame(np.zeros(4800, np.int16)).get(timeout=10)  # not committed: it waits
-        stage.wire.wait_sent("session.update", 2, 10)
+        move(stage).until_ready()
         stage.session.close().get(timeout=10)
         assert ended(stage).reason == "client"
         assert len(stage.wire.wait_closed(2, 10)) == 2

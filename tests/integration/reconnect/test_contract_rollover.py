@@ -26,10 +26,13 @@ def numbers_on(stage: Any, line: int) -> list[int]:
 
 
 class TestStatement09Rollover:
-    def test_an_idle_session_moves_and_the_conversation_goes_on(self, rig: Any, answers: Any) -> None:
-        stage = rig("text", options=SHORT, rollover_margin_s=60)
+    def test_an_idle_session_moves_and_the_conversation_goes_on(
+        self, rig: Any, move: Any, answers: Any
+    ) -> None:
+        stage = rig("text")
         stage.say("one")
         answers(stage).until("heard one")
+        move(stage).due()
         moved(stage)
         closed = stage.wire.wait_closed(1, 10)[0]
         assert (closed.connection, closed.code) == (1, 1000)
@@ -59,12 +62,17 @@ class TestStatement09Rollover:
         assert opened.kind == "session_opened"
         assert (opened.server_session_id, opened.expires_at) != (first.server_session_id, first.expires_at)
 
-    def test_every_audio_frame_reaches_exactly_one_line(self, rig: Any) -> None:
-        stage = rig("spoken", options=SHORT, rollover_margin_s=60, input_audio_transcription=False)
+    def test_every_audio_frame_reaches_exactly_one_line(self, rig: Any, move: Any) -> None:
+        stage = rig("spoken", input_audio_transcription=False)
+        way = move(stage)
         sent, after, pace = 0, 0, threading.Event()
         while after < 50:
             frame = np.zeros(240, np.int16)
             frame[0] = sent = sent + 1
+            if sent == 50:
+                way.due()
+            if sent == 100:
+                way.limit()
             accepted = stage.session.send_audio_frame(frame)
             after += any(event.rolled_over for event in stage.events.of("session_updated"))
             if sent % 5 == 0:
@@ -79,11 +87,13 @@ class TestStatement09Rollover:
         assert all(by_line[:2]), [len(numbers) for numbers in by_line]
         assert "error" not in stage.events.kinds()
 
-    def test_attempts_that_fail_are_made_again_and_harm_nobody(self, rig: Any, answers: Any) -> None:
-        faults = (Refuse().at_connection(2), HttpStatus(503).at_connection(3))
-        stage = rig("text", *faults, options=SHORT, rollover_margin_s=60)
+    def test_attempts_that_fail_are_made_again_and_harm_nobody(
+        self, rig: Any, move: Any, answers: Any
+    ) -> None:
+        stage = rig("text", Refuse().at_connection(2), HttpStatus(503).at_connection(3))
         stage.say("one")
         answers(stage).until("heard one")
+        move(stage).due()
         moved(stage)
         assert len(stage.plan.fired) == 2
         assert "error" not in stage.events.kinds()

@@ -90,7 +90,7 @@ class TestStatement09LostLines:
     def test_a_line_that_is_lost_while_its_successor_is_being_opened_is_opened_anew(
         self, scene: Any, check: Any
     ) -> None:
-        one = scene(connect_timeout_s=2.0)
+        one = scene()
         one.is_at("connecting")
         one.stage.server.unmute()
         one.lose(1)
@@ -140,7 +140,7 @@ class TestStatement09Crashes:
     def test_a_crash_at_any_step_costs_the_lines_and_nothing_else(
         self, scene: Any, check: Any, step: str
     ) -> None:
-        one = scene(connect_timeout_s=2.0)
+        one = scene()
         one.is_at(step)
         one.stage.server.unmute()
         crash(one.stage.session.actor_ref, RuntimeError("on purpose"))
