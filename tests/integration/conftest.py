@@ -24,7 +24,7 @@ from trunkline.actors.events import Error, Event
 from trunkline.gateway.simulator import FunctionBrain, Say, Simulator, Step, WireLog
 from trunkline.supervision import zombies
 
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 TEXT = {"modalities": ["text"], "turn_detection": "none", "input_audio_transcription": False}
 VOICE = {"modalities": ["audio"], "turn_detection": "server_vad", "input_audio_transcription": False}
 FENCE = "fence_"
@@ -46,9 +46,9 @@ def nothing_is_left_behind() -> Iterator[None]:
     """Fail on an actor, a thread or an abandoned child that outlives its test."""
     threads_before = set(threading.enumerate())
     yield
-    wait_until(lambda: not pykka.ActorRegistry.get_all() and not zombies(), 5.0)
+    wait_until(lambda: not pykka.ActorRegistry.get_all() and not zombies())
     actors = [str(ref) for ref in pykka.ActorRegistry.get_all()]
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + PATIENCE_S
     for thread in set(threading.enumerate()) - threads_before:
         thread.join(max(0.0, deadline - time.monotonic()))
     threads = [thread.name for thread in set(threading.enumerate()) - threads_before if thread.is_alive()]

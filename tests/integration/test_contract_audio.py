@@ -188,7 +188,7 @@ class TestStatement14AudioAndSendOrder:
         gate = Gate()
         stage, heard = simulate([Say(["on", Hold(gate)])], [Say("both")], [Say("none left")])
         stage.say("begin")
-        gate.wait_reached()
+        gate.wait_reached(10)
         ready = threading.Barrier(2)
 
         def talk(text: str) -> None:

@@ -139,7 +139,7 @@ class TestStatement04ResponsesOfTheirOwn:
         gate = Gate()
         stage, _ = simulate([Say(["one ", Hold(gate), "two"])], [Say("aside")], [Say("three")])
         stage.say("go")
-        gate.wait_reached()
+        gate.wait_reached(10)
         r1 = stage.events.until("assistant_turn_started")
         stage.session.create_response(
             conversation="none", metadata={"topic": "mood"}, instructions="Classify.", modalities=["text"]

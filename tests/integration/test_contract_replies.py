@@ -47,7 +47,7 @@ class TestStatement01SingleFlightReplies:
         gate = Gate()
         stage, heard = simulate([Say(["one ", Hold(gate), "two"])], [Say("all three")])
         stage.say("first")
-        gate.wait_reached()
+        gate.wait_reached(10)
         for text in ("a", "b", "c"):
             stage.say(text)
         stage.quiet()

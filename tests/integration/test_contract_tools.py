@@ -477,7 +477,7 @@ class TestStatement03IncompleteCallsNeverRun:
         whole = CallTool("record", {"what": "a"}, call_id="c0")
         stage, _ = simulate([whole, half], tools=[record])
         stage.say("go")
-        gate.wait_reached()
+        gate.wait_reached(10)
         stage.events.until("tool_call_args_delta", call_id="c1")
         stage.interrupt()
         assert stage.events.until("assistant_turn_completed").status == "cancelled"

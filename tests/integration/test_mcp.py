@@ -116,7 +116,7 @@ class TestCalls:
         gate = Gate()
         stage = with_mcp([CallMcp("docs", "search", ['{"a"', Hold(gate), ": 1}"])])
         stage.say("search")
-        gate.wait_reached()
+        gate.wait_reached(10)
         stage.events.until("tool_call_args_delta")
         stage.interrupt()
         stage.events.until("assistant_turn_completed", status="cancelled")

@@ -68,7 +68,7 @@ class Mob:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(40)
+            thread.join(90)
             assert not thread.is_alive(), "a caller hangs"
         assert not self.errors, "".join("".join(traceback.format_exception(error)) for error in self.errors)
 
@@ -144,7 +144,6 @@ class Mob:
         return crash_it
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", range(int(os.environ.get("TRUNKLINE_MOB_SEEDS", "3"))))
 def test_whatever_a_mob_does_every_future_resolves_and_every_story_has_one_end(
     trunk: Any, tiny_switch_interval: None, nothing_is_left_behind: Any, seed: int
