@@ -131,7 +131,7 @@ class Rig:
 
     def until_idle(self) -> None:
         pause = threading.Event()
-        for _ in range(1000):
+        for _ in range(4000):
             if not self.workers():
                 return
             pause.wait(0.005)

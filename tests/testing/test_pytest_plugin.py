@@ -258,14 +258,14 @@ def test_some(n, trunkline_simulator):
 
 
 def test_the_deadline_of_all_waits_is_an_ini_option(run, pytester):
-    pytester.makeini("[pytest]\ntrunkline_timeout_s = 0.5\n")
+    pytester.makeini("[pytest]\ntrunkline_timeout_s = 1.5\n")
     code = """
 def test_deadline(trunkline_simulator, trunkline_events, talk):
     simulator = trunkline_simulator()
-    with pytest.raises(TimeoutError, match=r"waited 0\\.5 s"):
+    with pytest.raises(TimeoutError, match=r"waited 1\\.5 s"):
         simulator.wire.wait_sent("response.create")
     log = trunkline_events(talk(simulator.url))
-    assert log.timeout_s == 0.5
+    assert log.timeout_s == 1.5
     log.timeout_s = 5
 """
     passes(run(code))

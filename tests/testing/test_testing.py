@@ -33,14 +33,14 @@ def test_a_session_from_one_end_to_the_other():
         gateway = OpenAIGateway("k", base_url=simulator.url)
         with Broker.start("m", gateway=gateway, config=TEXT) as broker:
             session = broker.connect().get(timeout=10)
-            with EventLog(session) as log:
-                session.send_text("hello").get(timeout=5)
+            with EventLog(session, timeout_s=10.0) as log:
+                session.send_text("hello").get(timeout=10)
                 assert log.wait_for(AssistantText).text == "hi there"
                 log.wait_for("assistant_turn_completed", status="completed")
                 log.never("error")
                 assert log.kinds()[0] == "session_opened"
                 assert log.kinds().count("assistant_text_delta") == 2
-                session.close().get(timeout=5)
+                session.close().get(timeout=10)
                 assert log.wait_for("session_closed").reason == "client"
         script.verify()
         items = simulator.wire.sent("conversation.item.create")
