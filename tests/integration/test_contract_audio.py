@@ -341,7 +341,7 @@ class TestAudioAndTheLine:
         assert stage.events.until("error", code="uplink_lagging").dropped == 3
 
     def test_a_line_that_does_not_take_it_refuses_audio_and_lets_an_interruption_through(
-        self, open_session, servers
+        self, open_session, servers, eventually
     ):
         plan = FaultPlan(SlowReader(0).on(APPEND))
         simulator = Simulator(faults=plan).start()
@@ -349,6 +349,8 @@ class TestAudioAndTheLine:
         stage = open_session(simulator, **SPOKEN)
         frame = np.zeros(120_000, np.int16)
         refused = None
+        stage.session.send_audio(frame).get(timeout=WAIT_S)
+        eventually(lambda: plan.fired)
         for _ in range(200):
             try:
                 stage.session.send_audio(frame).get(timeout=WAIT_S)
@@ -359,7 +361,6 @@ class TestAudioAndTheLine:
         assert "uplink_lagging" not in [getattr(event, "code", None) for event in stage.events.seen]
         stage.session.interrupt().get(timeout=WAIT_S)
         stage.session.close().get(timeout=WAIT_S)
-        plan.verify()
 
     def test_a_closed_session_takes_no_audio(self, simulate):
         stage, _ = simulate(**SPOKEN)

@@ -185,7 +185,9 @@ class TestStatement10BoundedMemory:
             heard += isinstance(event, AssistantAudioDelta)
         assert heard == n_pieces
 
-    def test_what_the_line_does_not_take_is_refused_and_control_is_not(self, open_session, servers):
+    def test_what_the_line_does_not_take_is_refused_and_control_is_not(
+        self, open_session, servers, eventually
+    ):
         plan = FaultPlan(SlowReader(0).on("input_audio_buffer.append"))
         simulator = Simulator(faults=plan).start()
         servers.append(simulator)
@@ -196,8 +198,9 @@ class TestStatement10BoundedMemory:
             for _ in range(400):
                 stage.session.send_audio_frame(second).get(timeout=PATIENCE_S)
 
+        stage.session.send_audio_frame(second).get(timeout=PATIENCE_S)
+        eventually(lambda: plan.fired)
         with pytest.raises(SendBufferFull):
             fill()
         stage.session.send_text("still there").get(timeout=PATIENCE_S)
         stage.session.interrupt().get(timeout=PATIENCE_S)
-        plan.verify()
