@@ -119,10 +119,14 @@ class Conversation:
         return self._ledger.usage.read()
 
     @property
+    def hears(self) -> bool:
+        """Whether something that the user said is still being transcribed."""
+        return self._config.transcription is not None and self._ledger.hears
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is being said, asked or done: the moment to move to another line."""
-        hears = self._config.transcription is not None and self._ledger.hears
-        return not hears and all(
+        return not self.hears and all(
             p.idle for p in (self._turns, self._gate, self._side, self._tools, self._mcp)
         )
 

@@ -110,6 +110,7 @@ class LineKeeper:
             config.rollover_margin_s,
             config.session_max_age_s,
             config.connect_timeout_s,
+            config.response_timeout_s,
             epoch_s,
             self._greet_next,
             self._lines.take_number,

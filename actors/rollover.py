@@ -1,7 +1,8 @@
 """When a session moves to a new line before its provider ends the old one. Pure; time comes in.
 
 A line of age `expires_at - margin` gets a successor: opened and greeted while the old one still serves. The session moves at the
-first idle moment after that, and at the latest when half of the margin is left; if the old line is lost meanwhile, at once. An
+first idle moment after that, and at the latest when half of the margin is left; if the old line is lost meanwhile, at once. Only
+what the user has just said is then waited for, within a bound, until it is transcribed: else the new line could not hear of it. An
 attempt that fails is made again and harms nobody; if none succeeds, the provider ends the line, and it is opened anew as any line
 that is lost.
 
@@ -25,6 +26,7 @@ from .line_state import FIRST_DELAY_S, LONGEST_DELAY_S
 
 DUE_TIMER = "rollover"
 LIMIT_TIMER = "rollover_limit"
+WORDS_TIMER = "rollover_words"
 OPEN_TIMER = "rollover_open"
 
 
@@ -52,6 +54,7 @@ class Rollover:
         margin_s: how long before its end a line is left; None or 0: never.
         max_age_s: how old a line may get, unless the provider says less; None: as old as the provider says.
         timeout_s: how long an attempt may take.
+        words_s: how long an overdue line may still transcribe what the user said; less if the margin is short.
         epoch_s: what to add to the session's clock to get Unix time.
         greeting: makes the event that configures a new line.
         number: counts the session's attempts to connect.
@@ -60,7 +63,8 @@ class Rollover:
         attempt: the number of the one that is being made, or has led to a line that waits.
         successor: that line, once it can take over.
         near: it was time to make one, and the line still serves.
-        overdue: it has to go, idle or not.
+        overdue: it has to go, idle or not, once it has transcribed what the user said.
+        pressing: it has to go at once.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Rollover:
         margin_s: float | None,
         max_age_s: float | None,
         timeout_s: float,
+        words_s: float,
         epoch_s: float,
         greeting: Callable[[], ClientEvent],
         number: Callable[[], int],
@@ -75,6 +80,7 @@ class Rollover:
         self._margin_s = margin_s or 0.0
         self._max_age_s = max_age_s
         self._timeout_s = timeout_s
+        self._most_words_s = self._words_s = words_s
         self._epoch_s = epoch_s
         self._greeting = greeting
         self._number = number
@@ -87,6 +93,7 @@ class Rollover:
         self.successor: Successor | None = None
         self.near = False
         self.overdue = False
+        self.pressing = False
 
     # -- the line that serves
 
@@ -98,13 +105,14 @@ class Rollover:
             return NOTHING
         margin_s = min(self._margin_s, age_s / 2)  # a short life is not all margin
         self._longest_delay_s = min(LONGEST_DELAY_S, margin_s / 8)
+        self._words_s = min(self._most_words_s, margin_s / 8)
         return [StartTimer(DUE_TIMER, age_s - margin_s), StartTimer(LIMIT_TIMER, age_s - margin_s / 2)]
 
     def ended(self) -> list[Effect]:
         """The line that served is gone, and so is a successor that is not ready: when to try again is the backoff's business."""
         dropped = [] if self.attempt is None else [DropLine(self.attempt)]
         self._reset()
-        return [*(StopTimer(key) for key in (DUE_TIMER, LIMIT_TIMER, OPEN_TIMER)), *dropped]
+        return [*(StopTimer(key) for key in (DUE_TIMER, LIMIT_TIMER, WORDS_TIMER, OPEN_TIMER)), *dropped]
 
     def _lifetime_s(self, session: SessionInfo, now: float) -> float | None:
         ages_s = [] if self._max_age_s is None else [self._max_age_s]
@@ -117,7 +125,7 @@ class Rollover:
     def _reset(self) -> None:
         self._stage = Stage.NONE
         self.attempt = self._created = self.successor = None
-        self.near = self.overdue = False
+        self.near = self.overdue = self.pressing = False
         self._failures = 0
 
     # -- the successor
@@ -128,6 +136,9 @@ class Rollover:
             return self._due()
         if key == LIMIT_TIMER:
             self.overdue = True
+            return [StartTimer(WORDS_TIMER, self._words_s)]
+        if key == WORDS_TIMER:
+            self.pressing = self.overdue  # else it was the line before that had to go
         return self._timed_out() if key == OPEN_TIMER else NOTHING
 
     def _due(self) -> Effects:

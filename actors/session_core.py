@@ -199,9 +199,13 @@ class SessionCore:
     def _then_move(self, effects: Effects, now: float) -> Effects:
         """After anything that may have been the last thing to wait for: move to the line that follows, if there is one."""
         rollover = self._rollover
-        if rollover.successor is None or not (rollover.overdue or self._is_idle(now)):
+        if rollover.successor is None or not (self._has_to_move() or self._is_idle(now)):
             return effects
         return [*effects, *self._keeper.move(now)]
+
+    def _has_to_move(self) -> bool:
+        rollover = self._rollover
+        return rollover.pressing or (rollover.overdue and not self._conversation.hears)
 
     def _is_idle(self, now: float) -> bool:
         return self._audio.is_idle(now) and self._conversation.is_idle and not self._desk.waits

@@ -394,6 +394,56 @@ class TestTheMove:
         assert [(e.reason) for e in core.seen if e.kind == "interrupted"] == ["error"]
         assert core.types() == ["conversation.item.create", "response.create"]
 
+    def spoken(self, core, item_id):
+        """The user has said something that the provider answers, and has not transcribed yet."""
+        core.server("input_audio_buffer.committed", item_id=item_id)
+        item = {"id": item_id, "type": "message", "role": "user", "status": "completed"}
+        core.server("conversation.item.added", item={**item, "content": [{"type": "input_audio"}]})
+        core.begin(f"r_{item_id}")
+        core.text("hel", response=f"r_{item_id}")
+
+    def transcribed(self, core, item_id, text):
+        kind = "conversation.item.input_audio_transcription.completed"
+        core.server(kind, item_id=item_id, content_index=0, transcript=text)
+
+    def told(self, core):
+        frames = [frame for frame in core.wire if frame["type"] == "conversation.item.create"]
+        return [(frame["item"]["id"], frame["item"]["content"][0]["text"]) for frame in frames]
+
+    def test_at_the_limit_it_waits_for_the_words_of_the_user_and_the_new_line_hears_them(self, drive):
+        core = open_with(drive, turn_detection="server_vad", input_audio_transcription=True)
+        self.spoken(core, "u1")
+        successor(core)
+        core.timer("rollover_limit")
+        assert delays(core)["rollover_words"] == 12.5
+        assert not core.of(SwitchLine)
+        core.clear()
+        self.transcribed(core, "u1", "hi")
+        assert len(core.of(SwitchLine)) == 1
+        assert self.told(core) == [("u1", "hi")]
+        assert core.types() == ["conversation.item.create", "response.create"]
+        assert [event.reason for event in core.seen if event.kind == "interrupted"] == ["error"]
+
+    def test_it_waits_for_them_no_longer_than_a_bound_on_each_line_anew(self, drive):
+        core = open_with(drive, turn_detection="server_vad", input_audio_transcription=True)
+        for number, item_id in enumerate(["u1", "u2"], 1):
+            self.spoken(core, item_id)
+            successor(core)
+            core.timer("rollover_limit")
+            assert not core.of(SwitchLine)
+            core.timer("rollover_words")
+            assert len(core.of(SwitchLine)) == 1, number
+            assert self.told(core) == []
+            core.timer("rollover_words")  # what is left of the line before says nothing of this one
+            core.clear()
+
+    def test_where_nothing_is_transcribed_it_does_not_wait_for_words(self, drive):
+        core = open_with(drive, turn_detection="server_vad", input_audio_transcription=False)
+        self.spoken(core, "u1")
+        successor(core)
+        core.timer("rollover_limit")
+        assert len(core.of(SwitchLine)) == 1
+
     def test_a_successor_that_comes_after_the_limit_takes_over_at_once(self, drive):
         core = open_with(drive)
         core.say(SendText("hi"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trunkline.gateway.simulator import encode_words
+from trunkline.gateway.simulator import Gate, Transcript, encode_words
 from trunkline.testing import HttpStatus, Refuse, Reset
 
 SHORT = {"session_max_age_s": 4.0}
@@ -167,6 +167,31 @@ class TestStatement09AudioAtTheLimit:
         answers(stage).until("heard one alpha beta")
         assert "error" not in stage.events.kinds()
         assert not stage.wire.sent("input_audio_buffer.commit", 1)
+        answers(stage).check()
+
+    def test_what_was_said_and_is_not_transcribed_yet_is_heard_on_the_new_line(
+        self, rig: Any, move: Any, answers: Any
+    ) -> None:
+        late = Gate()
+        hears = {"transcriber": lambda _: Transcript("alpha", hold=late)}
+        stage = rig("spoken", half=True, options=hears, response_timeout_s=60.0)
+        way = move(stage)
+        silence = np.zeros(24_000, np.int16)
+        spoken = np.concatenate([silence, encode_words("alpha"), silence])
+        stage.session.send_audio(spoken).get(timeout=10)
+        stage.events.until("assistant_transcript_delta")
+        way.until_ready()
+        way.limit()
+        stage.session.get_instructions().get(timeout=10)  # it is dealt with
+        stage.events.drain()
+        assert not any(event.rolled_over for event in stage.events.of("session_updated"))
+        late.open()
+        moved(stage)
+        answers(stage).until("heard alpha")
+        (item,) = [frame["item"] for frame in stage.wire.sent("conversation.item.create", 2)]
+        assert item["content"] == [{"type": "input_text", "text": "alpha"}]
+        assert [event.text for event in stage.events.of("user_transcript")] == ["alpha"]
+        assert "error" not in stage.events.kinds()
         answers(stage).check()
 
     def test_speech_that_is_under_way_is_heard_whole_on_the_new_line(
