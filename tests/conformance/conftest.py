@@ -28,10 +28,13 @@ from trunkline.supervision import (
     testing,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
-nothing_is_left_behind = pytest.fixture(autouse=True)(testing.no_leaks)
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    with testing.leak_check(within_s=PATIENCE_S):
+        yield
 
 
 class Plan:

@@ -33,7 +33,7 @@ from trunkline.supervision import (
 )
 from trunkline.supervision.supervised import StopFor
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 CRASH = ValueError("crash")
 ENDLESS = 10**9
 REASONS = [NORMAL, SHUTDOWN, Shutdown("why"), CRASH, KILLED]

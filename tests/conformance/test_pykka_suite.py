@@ -89,7 +89,7 @@ def test_pykkas_own_suite_passes_with_our_actor_class(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=330,
         check=False,
     )  # fmt: skip
 

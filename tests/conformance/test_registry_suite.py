@@ -16,7 +16,7 @@ from trunkline.supervision import (
     watch,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 CRASH = ValueError("crash")
 
 

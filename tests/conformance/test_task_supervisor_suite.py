@@ -26,7 +26,7 @@ from trunkline.supervision import (
     monitor,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 CRASH = ValueError("crash")
 
 

@@ -23,7 +23,7 @@ from trunkline.supervision import (
     zombies,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def open_sockets() -> dict[str, str]:
@@ -45,7 +45,7 @@ def open_sockets() -> dict[str, str]:
 def nothing_is_left_behind() -> Iterator[None]:
     """Fail on what outlives its test: what `leak_check` finds, a socket, a wake-up descriptor."""
     sockets_before = open_sockets()
-    with testing.leak_check():
+    with testing.leak_check(within_s=PATIENCE_S):
         yield
     gc.collect()
     sockets = {fd: target for fd, target in open_sockets().items() if sockets_before.get(fd) != target}

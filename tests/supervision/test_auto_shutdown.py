@@ -22,7 +22,7 @@ from trunkline.supervision import (
     kill,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 MODES = ["never", "any_significant", "all_significant"]
 CRASH = ValueError("crash")
 

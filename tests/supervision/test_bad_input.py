@@ -41,7 +41,7 @@ from trunkline.supervision import (
     zombies,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 BASE_EXCEPTIONS = [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
 KINDS = [Supervisor, DynamicSupervisor]
 
@@ -113,10 +113,10 @@ def test_a_field_that_cannot_work_is_refused_and_named(worker_class, field, valu
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("clock", [5, "noon", object])
 def test_a_clock_that_is_none_is_refused_and_named(kind, clock):
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(InvalidSpec, match=r"^clock="):
         kind.start(clock=clock)
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize("children", [5, None, ChildSpec("a", FailsToStart)])
@@ -267,7 +267,7 @@ for thread in threading.enumerate():
         thread.join(20)
 print(len(pykka.ActorRegistry.get_all()), threading.active_count())
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["interrupted", "0", "1"], done.stderr
 
 
@@ -488,7 +488,7 @@ class TestAConstructorThatHangs:
         )
         yield spec, release, made
         release.set()
-        assert made.wait(5)
+        assert made.wait(PATIENCE_S)
 
     @pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
     def test_is_a_start_error_and_the_supervisor_serves_on(self, kind, hanging, eventually):
@@ -510,7 +510,7 @@ class TestAConstructorThatHangs:
             (child,) = call(supervisor, WhichChildren())
             call(supervisor, TerminateChild(child.stable_ref))
             with pytest.raises(StartError):
-                started.get(timeout=5)
+                started.get(timeout=PATIENCE_S)
         finally:
             supervisor.stop()
 
@@ -522,7 +522,7 @@ class TestAConstructorThatHangs:
                 call(supervisor, StartChild(spec))
             eventually(lambda: [one.thread_name for one in zombies()] == ["HangsInItsConstructor stuck"])
             release.set()
-            assert made.wait(5)
+            assert made.wait(PATIENCE_S)
             eventually(lambda: zombies() == [])
             assert pykka.ActorRegistry.get_by_class(HangsInItsConstructor) == []
         finally:

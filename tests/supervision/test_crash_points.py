@@ -29,7 +29,7 @@ from trunkline.supervision.crash_points import (
 )
 from trunkline.supervision.testing import crash, wait_for_restart
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 POINT = "session.before_emit"
 
 
@@ -172,7 +172,7 @@ def test_its_errors_pickle(error):
 @pytest.fixture(params=[Supervisor, DynamicSupervisor])
 def nested(request, run_tree):
     """A supervisor under another one: its StableRef."""
-    root = run_tree(Supervisor, [ChildSpec("inner", request.param)])
+    root = run_tree(Supervisor, [ChildSpec("inner", request.param)], max_seconds=3600.0)
     return call(root, WhichChild("inner")).stable_ref
 
 

@@ -32,7 +32,7 @@ from trunkline.supervision import (
     testing,
 )
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 
 class Bug(Exception):
@@ -312,7 +312,7 @@ def test_a_thousand_restarts_leave_everything_as_flat_as_it_was(
     before = counts(root, child, steady, registry)
     restart(1000)
     after = counts(root, child, steady, registry)
-    grown = {name: count - before[name] for name, count in after.items() if count != before[name]}
+    grown = {name: count - before[name] for name, count in after.items() if count > before[name]}
     # Threads that are on their way to wait hold references of the moment; a leak is one for each restart.
     assert all(name.startswith("references") and growth < 100 for name, growth in grown.items()), grown
     assert child.restarts == 1010

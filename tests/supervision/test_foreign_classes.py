@@ -22,7 +22,7 @@ from trunkline.supervision import (
 from trunkline.supervision.supervised import SupervisedLoop, supervisable
 from trunkline.supervision.testing import Record, RecordingSupervisor, crash, wait_for_restart
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 ADDED = sorted({*dir(Supervised)} - {*dir(pykka.Actor)} - {"__annotations__", "__dict__", "__weakref__"})
 
 

@@ -4,14 +4,13 @@ import asyncio
 import logging
 import queue
 import threading
-import time
 
 import pykka
 import pytest
 
 from trunkline.supervision import Future
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def failed(error):
@@ -219,12 +218,11 @@ def test_without_an_event_loop_await_blocks_as_pykkas():
 
 
 def test_setters_and_getters_never_miss_each_other(switching):
-    deadline = time.monotonic() + PATIENCE_S
     for number in range(500):
         future, seen = Future(), []
         setter = later(lambda future=future, number=number: future.set(number))
         future.add_done_callback(lambda f, seen=seen: seen.append(f.get()))
-        assert future.get(timeout=max(0.1, deadline - time.monotonic())) == number
+        assert future.get(timeout=PATIENCE_S) == number
         setter.join(PATIENCE_S)
         assert seen == [number]
 

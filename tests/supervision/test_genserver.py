@@ -7,7 +7,7 @@ import pytest
 
 from trunkline.supervision import ActorDown, CallerError, GenServer, ManualClock, join
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class Deferring(GenServer):

@@ -25,7 +25,7 @@ from trunkline.supervision import (
     call,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class Picky(GenServer):

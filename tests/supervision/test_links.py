@@ -24,7 +24,7 @@ from trunkline.supervision import (
     stop,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from trunkline.supervision import (
     teller,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def test_call_returns_the_answer(start_worker):

@@ -18,7 +18,7 @@ from trunkline.supervision import (
     watch,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class Probe(pykka.ThreadingActor):

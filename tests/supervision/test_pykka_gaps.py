@@ -40,7 +40,7 @@ from trunkline.supervision import (
     watch,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 BRIEF_S = 0.5
 """How long a probe waits for what, on plain pykka, never comes."""
 
@@ -49,6 +49,7 @@ class Plain:
     """pykka as it is."""
 
     name = "plain"
+    wait_s = BRIEF_S
     actor = crashing_actor = pykka.ThreadingActor
 
     def supervise(self, actor_class, *args, **_spec):
@@ -100,6 +101,7 @@ class Ours(Plain):
     """The same with this project."""
 
     name = "ours"
+    wait_s = PATIENCE_S
     actor = ByMixin
     crashing_actor = GenServer
 
@@ -249,7 +251,7 @@ def base_exception_in_a_handler(error):
 
         bystander = Bystander.start()
         crasher = lab.supervise(Crasher)
-        asked = outcome(crasher.ask, "x", timeout=BRIEF_S if lab.name == "plain" else PATIENCE_S)
+        asked = outcome(crasher.ask, "x", timeout=lab.wait_s)
         wait_for_the_end_of(Crasher)
         bystanders = "alive" if bystander.is_alive() else "dead"
         bystander.stop()
@@ -268,7 +270,7 @@ def base_exception_when_an_actor_asks(lab):
             return outcome(message.ask, "x")
 
     asker = Asker.start()
-    asked = outcome(asker.ask, lab.supervise(Crasher), timeout=BRIEF_S if lab.name == "plain" else PATIENCE_S)
+    asked = outcome(asker.ask, lab.supervise(Crasher), timeout=lab.wait_s)
     asker.stop(timeout=BRIEF_S) if asked != "hangs" else None
     return asked
 
@@ -281,7 +283,7 @@ def base_exception_in_on_start(lab):
     ref = Ghost.start()
     wait_for_the_end_of(Ghost)
     registered = ref in pykka.ActorRegistry.get_all()
-    return ref.is_alive(), registered, outcome(ref.ask, "x", timeout=BRIEF_S)
+    return ref.is_alive(), registered, outcome(ref.ask, "x", timeout=lab.wait_s)
 
 
 def base_exception_in_on_stop(lab):
@@ -289,7 +291,7 @@ def base_exception_in_on_stop(lab):
         def on_stop(self):
             raise SystemExit
 
-    return outcome(Ghost.start().stop, timeout=BRIEF_S)
+    return outcome(Ghost.start().stop, timeout=lab.wait_s)
 
 
 def base_exception_in_on_failure(lab):
@@ -307,7 +309,7 @@ def base_exception_in_on_failure(lab):
     ref.tell("crash")
     queued = ref.ask("x", block=False)
     go.set()
-    return outcome(queued.get, timeout=BRIEF_S)
+    return outcome(queued.get, timeout=lab.wait_s)
 
 
 def end_between_the_look_and_the_put(send):
@@ -580,7 +582,7 @@ def no_thread_for_an_actor(lab):
 
     started = outcome(lab.supervise, Ghost)
     ghosts = len(pykka.ActorRegistry.get_by_class_name("Ghost"))
-    stopped = outcome(pykka.ActorRegistry.stop_all, timeout=BRIEF_S if lab.name == "plain" else PATIENCE_S)
+    stopped = outcome(pykka.ActorRegistry.stop_all, timeout=lab.wait_s)
     return started, ghosts, "hangs" if stopped == "hangs" else "returns"
 
 
@@ -635,7 +637,7 @@ def awaiting_in_an_event_loop(lab):
 
     class Slow(lab.actor):
         def on_receive(self, message):
-            return ran.wait(BRIEF_S if lab.name == "plain" else PATIENCE_S)
+            return ran.wait(lab.wait_s)
 
     async def ask():
         asyncio.get_running_loop().call_later(0.01, ran.set)

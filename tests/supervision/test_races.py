@@ -1,14 +1,13 @@
 """Races, hunted on purpose: threads switched as often as can be, and no future left unresolved."""
 
 import threading
-import time
 
 import pykka
 import pytest
 
 from trunkline.supervision import KILLED, GenServer, SelectableMailbox, cast, kill
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 ASKS = 10_000
 
 
@@ -71,9 +70,8 @@ def test_every_ask_that_races_an_actors_end_gets_a_value_or_actor_dead(target, e
             asker.join(PATIENCE_S)
             assert not asker.is_alive()
         assert len(futures) == 4 * per_round
-        deadline = time.monotonic() + PATIENCE_S
         for future in [*futures, *stops]:
-            error = future.exception(timeout=max(0.1, deadline - time.monotonic()))
+            error = future.exception(timeout=PATIENCE_S)
             assert error is None or isinstance(error, pykka.ActorDeadError), error
         assert ref.actor_inbox.down.wait(PATIENCE_S)
 

@@ -8,7 +8,7 @@ import pytest
 from trunkline.supervision import ChildSpec, DynamicSupervisor, GenServer, Supervisor, WhichChild, call
 from trunkline.supervision.registry_order import make_oldest, search_from_young_end
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def nested(run_tree, worker_class):

@@ -13,7 +13,7 @@ from pykka._envelope import Envelope
 from trunkline.supervision import KILLED, NORMAL, ActorDown, GenServer, Readable, SelectableMailbox, Writable
 from trunkline.supervision.wakeup import SocketPair
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -182,6 +182,7 @@ def test_works_with_a_pair_of_sockets_where_there_is_no_eventfd(pair, monkeypatc
 
 
 def test_the_wake_up_descriptor_is_closed_when_the_mailbox_is_finalized():
+    gc.collect()
     before = set(os.listdir("/proc/self/fd"))
     mailboxes = [SelectableMailbox() for _ in range(10)]
     assert len(set(os.listdir("/proc/self/fd")) - before) == 10

@@ -5,7 +5,7 @@ import pytest
 
 from trunkline.supervision import DynamicSupervisor, Future, StableProxy, StableRef
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class Radio(pykka.ThreadingActor):

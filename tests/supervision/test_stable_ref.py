@@ -23,7 +23,7 @@ from trunkline.supervision import (
 )
 from trunkline.supervision.stable_ref import HOLD_LIMIT
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from trunkline.supervision import (
 )
 from trunkline.supervision.supervised import supervisable
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class Mixed(Supervised, pykka.ThreadingActor):

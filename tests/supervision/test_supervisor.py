@@ -45,7 +45,7 @@ from trunkline.supervision import (
     zombies,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def ids(supervisor):
@@ -214,11 +214,11 @@ def test_a_child_that_hangs_in_on_start_fails_to_start_within_its_timeout(run_tr
     ],
 )
 def test_wrong_arguments_are_refused_in_the_caller_before_a_thread_exists(field, arguments):
-    before = threading.enumerate()
+    before = set(threading.enumerate())
     with pytest.raises(InvalidSpec) as caught:
         Supervisor.start(**arguments)
     assert caught.value.field == field
-    assert threading.enumerate() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_two_children_with_one_id_are_refused_in_the_caller(specs):

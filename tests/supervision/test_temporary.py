@@ -23,7 +23,7 @@ from trunkline.supervision import (
     kill,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class Cargo:

@@ -23,7 +23,7 @@ from trunkline.supervision import (
     tree,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def keep_busy():
 
     def start_slowly(supervisor):
         begun = threading.Event()
-        spec = ChildSpec("new", Starting, (begun, may_start))
+        spec = ChildSpec("new", Starting, (begun, may_start), start_timeout_s=PATIENCE_S)
         answers.append(supervisor.ask(StartChild(spec), block=False))
         assert begun.wait(PATIENCE_S)
 

@@ -7,7 +7,7 @@ import threading
 
 from trunkline.supervision.zombies import stack_of
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def test_no_garbage_is_collected_while_a_stack_is_taken():
