@@ -20,6 +20,7 @@ It speaks the GA protocol of OpenAI's Realtime API: point any client at `url`. I
             event = json.loads(frame)
             if event["type"] == "response.output_text.done":
                 print(event["text"])
+            elif event["type"] == "response.done":
                 break
 
 What it answers is up to its *brain*: a conversation goes in, steps come out. `RuleBrain`, the default, knows some capitals,
