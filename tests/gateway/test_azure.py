@@ -17,7 +17,7 @@ from trunkline.gateway.errors import (
 from trunkline.gateway.provider import Gateway
 from trunkline.gateway.simulator import Simulator
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 KEY = "0123456789abcdef0123456789abcdef"
 TOKEN = "eyJ0eXAi.eyJhdWQi.c2ln-bmF0_dXJl"
 HOST = "https://my-resource.openai.azure.com"

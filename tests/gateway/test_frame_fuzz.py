@@ -16,7 +16,7 @@ from trunkline.gateway.frame_socket import FrameSocket
 from trunkline.gateway.line_limits import LineLimits
 from trunkline.gateway.sent_secrets import SentSecrets
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 MAX_FRAME_BYTES = 66_000
 SIZES = (0, 1, 2, 124, 125, 126, 127, 300, 5_000, 65_535, 65_536, 70_000)
 DATA, CONTROL = (0x81, 0x82), (0x89, 0x8A)

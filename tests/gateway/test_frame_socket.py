@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trunkline.gateway.errors import LineClosed
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 
 
 def test_messages_that_arrive_in_one_read_are_handed_over_in_order(open_line, pump_until, wire):

@@ -16,7 +16,7 @@ from trunkline.gateway.errors import (
 from trunkline.gateway.openai import OpenAIGateway
 from trunkline.gateway.provider import Gateway
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 KEY = "sk-secret-0123456789abcdef"
 
 

@@ -7,7 +7,7 @@ from trunkline.gateway.proxy import Proxy, proxy_for
 from trunkline.gateway.url import Endpoint
 from trunkline.gateway.websocket_transport import connect_websocket
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 REMOTE = Endpoint("realtime.example", 443, True)
 REMOTE_PLAIN = Endpoint("realtime.example", 80, False)
 

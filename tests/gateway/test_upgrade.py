@@ -9,10 +9,11 @@ import pytest
 import websocket
 from websockets.sync.server import serve
 
+from trunkline.gateway.dial import resolve
 from trunkline.gateway.errors import ConnectError, ConnectTimeout, HandshakeRefused, TlsFailed, Unreachable
 from trunkline.gateway.websocket_transport import connect_websocket
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 KEY = "sk-secret-0123456789abcdef"
 HEADERS = {"Authorization": f"Bearer {KEY}", "X-Custom": "another-secret-value"}
 
@@ -232,17 +233,21 @@ def test_a_cookie_that_another_user_of_websocket_client_has_stored_is_not_sent(o
 # ---------------------------------------------------------------------------------------------------------- network
 
 
-def test_a_port_where_nobody_listens_is_unreachable():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    error = fail_to_connect(f"ws://127.0.0.1:{port}/")
+def test_a_port_where_nobody_listens_is_unreachable(refusing_port):
+    error = fail_to_connect(f"ws://127.0.0.1:{refusing_port}/")
 
     assert isinstance(error, Unreachable)
-    assert f"127.0.0.1:{port}" in str(error)
+    assert f"127.0.0.1:{refusing_port}" in str(error)
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 64 + ".invalid"])
-def test_a_host_that_does_not_exist_is_unreachable(host):
+def test_a_host_that_does_not_exist_is_unreachable(host, monkeypatch):
+    def without_a_network(name, *arguments, **options):
+        if name == "no-such-host.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return socket.getaddrinfo(name, *arguments, **options)
+
+    monkeypatch.setattr(resolve, "__defaults__", (without_a_network,))
     error = fail_to_connect(f"ws://{host}/", proxy="")
 
     assert isinstance(error, Unreachable)
@@ -281,20 +286,10 @@ def test_a_server_that_drips_its_answer_cannot_stretch_the_deadline(raw_server, 
     assert isinstance(error, ConnectTimeout)
 
 
-def test_a_host_that_never_accepts_is_a_timeout():
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        crowd = []
-        for _ in range(4):  # more than the backlog: later ones get no answer to their SYN
-            crowd.append(socket.socket())
-            crowd[-1].setblocking(False)
-            crowd[-1].connect_ex(full.getsockname())
-        error = fail_to_connect(f"ws://127.0.0.1:{full.getsockname()[1]}/", timeout_s=0.3)
-        for sock in crowd:
-            sock.close()
+def test_a_host_that_never_accepts_is_a_timeout(deaf_address):
+    host, port = deaf_address
 
-    assert isinstance(error, ConnectTimeout)
+    assert isinstance(fail_to_connect(f"ws://{host}:{port}/", timeout_s=0.3), ConnectTimeout)
 
 
 # -------------------------------------------------------------------------------------------------------------- TLS
@@ -400,12 +395,14 @@ def test_the_deadline_covers_all_stages_together(raw_server, tls_contexts, hands
     """Each stage takes two thirds of the time: a timeout per stage would let this through."""
     timeout_s, slow = 0.6, threading.Event()
 
+    def answer_late(secure):
+        handshake.read(secure)
+        slow.wait(timeout_s * 2 / 3)
+        secure.sendall(response(401))
+
     def script(sock):
         slow.wait(timeout_s * 2 / 3)
-        with tls_contexts[0].wrap_socket(sock, server_side=True) as secure:
-            handshake.read(secure)
-            slow.wait(timeout_s * 2 / 3)
-            secure.sendall(response(401))
+        tls_script(tls_contexts[0], answer_late)(sock)
 
     error = fail_to_connect(
         raw_server(script, tls_contexts[0]).url, timeout_s=timeout_s, ssl_context=tls_contexts[1]

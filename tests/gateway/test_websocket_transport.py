@@ -11,7 +11,7 @@ import pytest
 from trunkline.gateway.errors import ConfigError, LineClosed, SendBufferFull
 from trunkline.gateway.websocket_transport import connect_websocket
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 
 
 @pytest.fixture
@@ -114,11 +114,12 @@ def test_one_audio_frame_over_the_bound_passes_an_empty_buffer(open_line):
     assert peer.read_frame()[1] == b"a" * 5000
 
 
-def test_a_server_that_pings_without_reading_gets_one_answer_to_its_last_ping(open_line, pump_until, wire):
+def test_a_server_that_pings_without_reading_gets_one_answer_to_its_last_ping(
+    open_line, pump_until, wire, is_full
+):
     transport, peer = open_line(receive_buffer=4096)
     transport.send(b"x" * 8_000_000)
-    while select.select([], [transport], [], 0.1)[1]:  # the kernels at both ends may still make room
-        transport.flush()
+    assert is_full(transport)
     for n in range(20):
         peer.send(*(wire.frame(b"%02d" % n, wire.PING) for _ in range(100)), wire.frame("m"))
         pump_until(transport, 1)
@@ -239,12 +240,10 @@ def test_an_owner_that_is_late_does_not_take_a_live_line_for_dead(open_line, pum
     assert transport.service(501.0) > 501.0
 
 
-def test_a_socket_that_takes_nothing_is_a_lost_line(open_line):
+def test_a_socket_that_takes_nothing_is_a_lost_line(open_line, is_full):
     transport, _ = open_line(receive_buffer=4096, stall_timeout_s=10.0, ping_interval_s=1000.0)
     transport.send(b"x" * 20_000_000)
-    while select.select([], [transport], [], 0.1)[1]:  # the kernels at both ends may still make room
-        transport.flush()
-    transport.flush()
+    assert is_full(transport)
 
     assert transport.service(0.0) == 10.0
     assert transport.service(9.9) == 10.0

@@ -8,7 +8,7 @@ import pytest
 
 from trunkline.gateway.faults.doorbell import Doorbell
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from trunkline.gateway.simulator import Simulator
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 Event = dict[str, Any]
 
 
@@ -225,7 +225,10 @@ def simulate(cleanup: ExitStack) -> Callable[..., Simulator]:
     """Start a simulator with the given arguments."""
 
     def start(*args: Any, **kwargs: Any) -> Simulator:
-        return cleanup.enter_context(Simulator(*args, **kwargs))
+        simulator = Simulator(*args, **kwargs).start()
+        cleanup.callback(simulator.stop, DEADLINE_S)
+        simulator.wire.timeout_s = DEADLINE_S
+        return simulator
 
     return start
 

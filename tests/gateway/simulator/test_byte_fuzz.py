@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 VOLUME = int(os.environ.get("TRUNKLINE_FUZZ", "1"))
-pytestmark = pytest.mark.timeout(60 * VOLUME)
+pytestmark = pytest.mark.timeout(300 * VOLUME)
 KEY = b"AAAAAAAAAAAAAAAAAAAAAA=="
 UPGRADE = (
     b"GET /v1/realtime?model=m HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -56,7 +56,7 @@ class Watched:
 
     def is_well(self):
         """Make sure that nothing is left of the others."""
-        self.simulator.wait_connections(1)
+        self.simulator.wait_connections(1, DEADLINE_S)
         assert set(threading.enumerate()) == self._threads
         errors = [record for record in self._caplog.records if record.levelno >= logging.WARNING]
         assert errors == []

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from trunkline.gateway.simulator.command_line import main
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 HERE = os.pathsep.join(filter(None, sys.path))
 """The path of this process: the program is the one under test, not another one that is installed."""
 TLS = Path(__file__).parents[1] / "tls"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -13,7 +14,7 @@ import pytest
 from trunkline.gateway import faults
 from trunkline.gateway.faults import FaultPlan, ImpossibleFault
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 EOF, RESET, SILENCE = "EOF", "RESET", "SILENCE"
 
@@ -84,12 +85,12 @@ def test_refuse_is_a_reset_before_a_byte(misbehaving, raw):
     assert simulator.accepted == 1
 
 
-def test_a_silent_upgrade_is_never_answered(misbehaving, raw):
+def test_a_silent_upgrade_is_never_answered(misbehaving, raw, eventually):
     simulator, plan = misbehaving(faults.SilentUpgrade().at_connection(1))
     client = raw(simulator, upgrade=False)
     client.socket.settimeout(0.5)
     assert client.upgrade() == SILENCE
-    plan.verify()
+    eventually(lambda: not plan.unfired())
     served(raw(simulator))
 
 
@@ -137,27 +138,29 @@ def test_reset_in_a_silent_line(misbehaving, raw):
 def test_half_open_reads_says_and_closes_nothing(misbehaving, raw, direction):
     simulator, plan = misbehaving(
         faults.HalfOpen().at_frame(2 if direction == "received" else 1, direction),
-        session_max_age_s=1.2,
-        ping_interval_s=0.5,
+        session_max_age_s=2.5,
+        ping_interval_s=1.0,
     )
     client = raw(simulator)
     client.send(CLEAR)
-    client.socket.settimeout(0.7)
+    client.socket.settimeout(1.3)
     while (frame := client.frame()) != SILENCE:  # at most a ping was on its way
         assert frame[0] == 0x80 | PING
     client.send(b"\x03\xe8", CLOSE)
-    client.quiet(0.8)
+    client.quiet(1.6)
     plan.verify()
-    # Nothing is read: what is sent piles up until the kernel takes no more.
+    # Nothing is read: what is sent piles up until the kernel takes no more, which may acknowledge late.
     client.socket.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        list(iter(lambda: client.socket.send(bytes(1 << 16)), 0))
-    assert select.select([], [client.socket], [], 0.3)[1] == []
+    deadline = time.monotonic() + LIMIT_S
+    while select.select([], [client.socket], [], 0.3)[1]:
+        assert time.monotonic() < deadline, "somebody reads"
+        with contextlib.suppress(BlockingIOError):
+            client.socket.send(bytes(1 << 16))
 
 
 @pytest.mark.parametrize("direction", ["received", "sent"])
 def test_a_stall_holds_everything_and_then_all_of_it_comes_in_order(misbehaving, raw, direction):
-    simulator, plan = misbehaving(faults.Stall(1.2).at_frame(2 if direction == "received" else 1, direction))
+    simulator, plan = misbehaving(faults.Stall(2.5).at_frame(2 if direction == "received" else 1, direction))
     client = raw(simulator)
     client.send(CLEAR)
     client.quiet(0.1)
@@ -171,7 +174,7 @@ def test_a_stall_holds_everything_and_then_all_of_it_comes_in_order(misbehaving,
 
 
 def test_a_stall_that_outlasts_the_pings_ends_nothing(misbehaving, raw):
-    simulator, _ = misbehaving(faults.Stall(1.2).at_frame(1, "sent"), ping_interval_s=0.5)
+    simulator, _ = misbehaving(faults.Stall(2.5).at_frame(1, "sent"), ping_interval_s=1.0)
     client = raw(simulator)
     client.send(CLEAR)
     while (frame := client.frame())[0] == 0x80 | PING:
@@ -200,13 +203,16 @@ def test_a_stall_in_a_silent_line_holds_what_follows(misbehaving, raw):
 
 
 def test_a_drip_comes_a_few_bytes_at_a_time(misbehaving, raw):
-    simulator, plan = misbehaving(faults.Drip(3, 0.01).at_frame(2))
-    client = raw(simulator)
-    client.send(CLEAR)
-    sizes = []
-    whole = len(json.dumps({"type": CLEARED}))
-    while sum(sizes) < whole:
-        sizes.append(len(client.socket.recv(1 << 16)))
+    for interval_s in (0.01, 0.3):  # a client that is late finds all of it at once
+        simulator, plan = misbehaving(faults.Drip(3, interval_s).at_frame(2))
+        client = raw(simulator)
+        client.send(CLEAR)
+        sizes = []
+        whole = len(json.dumps({"type": CLEARED}))
+        while sum(sizes) < whole:
+            sizes.append(len(client.socket.recv(1 << 16)))
+        if len(sizes) > 1:
+            break
     assert len(sizes) > 1
     assert {size % 3 for size in sizes[:-1]} == {0}, "a client that is slow finds several of them"
     plan.verify()
@@ -269,18 +275,18 @@ def test_what_never_went_out_is_not_in_the_wire_log(misbehaving, raw, connected)
 
 
 def test_a_close_is_left_unanswered_and_all_else_goes_on(misbehaving, raw):
-    simulator, plan = misbehaving(faults.NoClose().at_frame(1), ping_interval_s=0.5)
+    simulator, plan = misbehaving(faults.NoClose().at_frame(1), ping_interval_s=1.0)
     client = raw(simulator)
     served(client)
     client.send(b"\x03\xe8", CLOSE)
-    client.socket.settimeout(0.7)
+    client.socket.settimeout(1.3)
     while (frame := client.frame()) != SILENCE:
         assert frame[0] == 0x80 | PING
-    client.quiet(0.8)
+    client.socket.settimeout(LIMIT_S)
     simulator.inject('{"type": "still.there"}')
     assert client.event() == {"type": "still.there"}
     simulator.close_all(1012)
-    client.quiet(0.8)
+    client.quiet(0.6)
     assert simulator.connections == 1
     plan.verify()
 
@@ -610,7 +616,9 @@ def test_whatever_goes_wrong_together_the_simulator_itself_is_well(simulate, raw
         seed=seed,
     )
     simulator = simulate(faults=plan)
-    for _ in range(15):
+    for n in range(500):
+        if n >= 15 and len({type(firing.fault) for firing in plan.fired}) > 5:
+            break  # how much each of them sees depends on how fast the machine is
         try:
             client = raw(simulator, upgrade=False)
             client.socket.settimeout(0.05)

@@ -10,7 +10,7 @@ from websockets.asyncio.server import serve
 
 from trunkline.gateway.simulator.line import Line, Lines
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"

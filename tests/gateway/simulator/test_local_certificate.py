@@ -46,7 +46,7 @@ def test_without_trustme_it_says_what_to_install():
         "from trunkline.gateway.simulator.local_certificate import LocalCertificate as C; C.make()"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
     )
     assert result.returncode == 1
     assert "pip install 'trunkline[simulator]'" in result.stderr.splitlines()[-1]
@@ -59,7 +59,7 @@ def test_who_speaks_no_tls_harms_nobody(simulate, connected, caplog, junk):
     certificate = LocalCertificate.make()
     simulator = simulate(ssl_context=certificate.ssl_context)
     port = int(simulator.url.split(":")[2].split("/")[0])
-    with socket.create_connection(("127.0.0.1", port), timeout=5.0) as stranger:
+    with socket.create_connection(("127.0.0.1", port), timeout=30.0) as stranger:
         try:
             stranger.sendall(junk)
             stranger.shutdown(socket.SHUT_WR)

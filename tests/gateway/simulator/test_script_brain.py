@@ -79,10 +79,10 @@ def test_a_response_without_a_reply_fails_at_once_so_that_the_client_does_not_wa
 def test_verifying_waits_for_what_is_on_its_way(simulate, connected):
     script = ScriptBrain([*OPENING, *TURN])
     client = connected(simulate(script))
-    verified = threading.Thread(target=script.verify)
+    verified = threading.Thread(target=script.verify, args=(30.0,))
     verified.start()
     client.text_session().ask("hello")
-    verified.join(5.0)
+    verified.join(30.0)
     assert not verified.is_alive()
 
 

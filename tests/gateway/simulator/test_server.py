@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from trunkline.gateway.errors import ConfigError
 from trunkline.gateway.simulator import EchoBrain, FunctionBrain, Gate, Hold, McpServer, Pause, Say, Simulator
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 def closed_with(client):
@@ -264,7 +264,7 @@ def test_connections_can_be_closed_with_any_code(simulate, connected):
     client = connected(simulator).text_session()
     simulator.close_all(1012, "service restart")
     assert closed_with(client) == (1012, "service restart")
-    simulator.wait_connections(0)
+    simulator.wait_connections(0, DEADLINE_S)
     connected(simulator).expect("session.created")
 
 
@@ -282,7 +282,7 @@ def test_connections_can_be_reset(simulate, cleanup):
     simulator.abort_all()
     with pytest.raises(ConnectionResetError):
         list(iter(lambda: raw.recv(65536), b""))
-    simulator.wait_connections(0)
+    simulator.wait_connections(0, DEADLINE_S)
 
 
 def test_a_mute_connection_reads_and_answers_nothing_not_even_close(simulate, connected):
@@ -343,7 +343,7 @@ def test_a_defect_inside_a_response_is_reported_and_does_not_look_like_silence(s
     client = connected(simulator).text_session()
     client.send("response.create")
     assert closed_with(client) == (None, None)
-    simulator.wait_connections(0)
+    simulator.wait_connections(0, DEADLINE_S)
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "broken gate" in str(record.exc_info[1])
     connected(simulator).expect("session.created")
@@ -376,11 +376,11 @@ def test_stopping_ends_every_kind_of_connection(connected, cleanup):
     simulator = Simulator(FunctionBrain(lambda conversation: [Say(["x", Hold(gate)]), Pause(3600)])).start()
     streaming = connected(simulator).text_session()
     streaming.send("response.create")
-    gate.wait_reached()
+    gate.wait_reached(DEADLINE_S)
     silent = connected(simulator)
     port = int(simulator.url.split(":")[2].split("/")[0])
     cleanup.enter_context(socket.create_connection(("127.0.0.1", port)))  # never asks for the upgrade
-    simulator.stop()
+    simulator.stop(DEADLINE_S)
     assert closed_with(streaming)[0] == 1001
     assert closed_with(silent)[0] == 1001
     assert simulator.connections == 0
@@ -395,7 +395,7 @@ def test_stopping_is_bounded_with_clients_that_do_not_read_or_answer(connected):
     simulator.wire.wait_received("response.output_text.delta", 2000, 6 * DEADLINE_S)
     mute.send("response.create")
     simulator.mute()
-    simulator.stop()
+    simulator.stop(DEADLINE_S)
     assert simulator.connections == 0
 
 
@@ -439,10 +439,10 @@ def test_a_vanished_client_takes_its_responses_with_it(simulate, connected):
     simulator = simulate(FunctionBrain(reply))
     client = connected(simulator).text_session()
     client.send("response.create")
-    gate.wait_reached()
+    gate.wait_reached(DEADLINE_S)
     client.socket.close()
     assert closed.wait(DEADLINE_S)
-    simulator.wait_connections(0)
+    simulator.wait_connections(0, DEADLINE_S)
 
 
 def test_a_simulator_can_be_started_again(connected):

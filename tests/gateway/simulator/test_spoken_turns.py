@@ -190,7 +190,7 @@ def test_who_speaks_in_between_cancels_the_answer_and_gets_the_next(talk):
     client = talk(brain)
     speak(client, "Tell me a story.")
     first = client.until("response.output_audio.delta")
-    gate.wait_reached()
+    gate.wait_reached(30.0)
     speak(client, "What's the capital of Canada?")
     events = client.until("rate_limits.updated")
     assert types(events) == [
@@ -224,7 +224,7 @@ def test_a_response_out_of_band_is_not_barged_into(talk):
     )
     client.send("response.create", response={"conversation": "none"})
     client.expect("response.created")
-    gate.wait_reached()
+    gate.wait_reached(30.0)
     speak(client, "Hello")
     assert types(client.until("conversation.item.done")) == VAD_TURN[:5]
     gate.open()
@@ -236,7 +236,7 @@ def test_an_answer_that_may_not_be_interrupted_goes_on_and_the_turn_gets_none(ta
     client = talk(brain, turn_detection={"type": "server_vad", "interrupt_response": False})
     speak(client, "Tell me a story.")
     client.until("response.output_audio.delta")
-    gate.wait_reached()
+    gate.wait_reached(30.0)
     speak(client, "What's the capital of Canada?")
     events = client.until("error")
     assert types(events) == [*VAD_TURN[:5], "error"]
@@ -463,7 +463,7 @@ def test_a_client_that_goes_takes_its_timers_with_it(talk, simulate, connected):
     speak(client, "Hello")
     client.until("rate_limits.updated")
     client.socket.close()
-    simulator.wait_connections(0)
+    simulator.wait_connections(0, 30.0)
 
 
 # -- output ----------------------------------------------------------------------------------------------------------
