@@ -41,22 +41,22 @@ from trunkline.supervision import (
 )
 
 PATIENCE_S = 30.0
-BRIEF_S = 0.5
-"""How long a probe waits for what, on plain pykka, never comes."""
+BRIEF_S = 0.1
+"""How long a probe waits for what, on plain pykka, never comes: it cannot come too early."""
 
 
 class Plain:
     """pykka as it is."""
 
     name = "plain"
-    wait_s = BRIEF_S
+    wait_s = BRIEF_S  # for what this cannot do
     actor = crashing_actor = pykka.ThreadingActor
 
     def supervise(self, actor_class, *args, **_spec):
         return actor_class.start(*args)
 
-    def end(self, ref):
-        return ref.stop(timeout=BRIEF_S)
+    def end(self, ref, limit_s=PATIENCE_S):
+        return ref.stop(timeout=limit_s)
 
     def call(self, ref, message):
         return ref.ask(message, timeout=BRIEF_S)
@@ -112,8 +112,8 @@ class Ours(Plain):
         spec = ChildSpec(actor_class.__name__, actor_class, args, restart=restart, **spec)
         return call(self._supervisor, StartChild(spec), PATIENCE_S)
 
-    def end(self, ref):
-        return call(self._supervisor, TerminateChild(ref), PATIENCE_S) is None
+    def end(self, ref, limit_s=PATIENCE_S):
+        return call(self._supervisor, TerminateChild(ref), limit_s) is None
 
     def call(self, ref, message):
         return call(ref, message)
@@ -271,7 +271,7 @@ def base_exception_when_an_actor_asks(lab):
 
     asker = Asker.start()
     asked = outcome(asker.ask, lab.supervise(Crasher), timeout=lab.wait_s)
-    asker.stop(timeout=BRIEF_S) if asked != "hangs" else None
+    asker.stop(timeout=PATIENCE_S) if asked != "hangs" else None
     return asked
 
 
@@ -330,7 +330,7 @@ def end_between_the_look_and_the_put(send):
             return alive
 
         ref.is_alive = look_and_lose
-        return outcome(send, ref)
+        return outcome(send, ref, lab.wait_s)
 
     return probe
 
@@ -350,7 +350,7 @@ def thread_blocked_in_recv(lab):
     ref = lab.supervise(Reader, shutdown=0.1, kill_grace_s=PATIENCE_S)
     ref.tell("read")
     assert entered.wait(PATIENCE_S)
-    ended = outcome(lab.end, ref)
+    ended = outcome(lab.end, ref, lab.wait_s)
     left = len(threads_of(Reader)) if ended == "hangs" else 0
     theirs.close()
     wait_for_the_end_of(Reader)
@@ -382,13 +382,16 @@ def ended_before_what_is_queued(lab):
 
 
 def process_with_a_blocked_actor(lab):
-    try:
-        done = run_as_program(
-            "blocked-at-exit", lab.name, timeout_s=2.0 if lab.name == "plain" else PATIENCE_S * 2
-        )
-    except subprocess.TimeoutExpired:
-        return "hangs"
-    return done.returncode
+    with subprocess.Popen(
+        program_of("blocked-at-exit", lab.name), stdout=subprocess.PIPE, env=its_environment()
+    ) as running:
+        try:
+            assert running.stdout.readline() == b"the main thread ends\n"
+            return running.wait(lab.wait_s * 2)
+        except subprocess.TimeoutExpired:
+            return "hangs"
+        finally:
+            running.kill()
 
 
 def blocked_at_exit(lab):
@@ -403,8 +406,9 @@ def blocked_at_exit(lab):
     ref = lab.supervise(Blocked, shutdown=0.1, kill_grace_s=0.1)
     ref.tell("block")
     entered.wait(PATIENCE_S)
-    outcome(lab.end, ref)
+    outcome(lab.end, ref, lab.wait_s)
     lab.close()
+    print("the main thread ends", flush=True)
 
 
 def ask_to_oneself(lab):
@@ -672,7 +676,7 @@ def two_readers_of_a_stop(lab):
         threading.Event().wait(0.001)
     second = threading.Thread(target=outcome, args=(future.get,), kwargs={"timeout": 0.05})
     second.start()
-    second.join(BRIEF_S if lab.name == "plain" else PATIENCE_S / 2)
+    second.join(lab.wait_s / 2)
     in_time = not second.is_alive()
     go.set()
     first.join(PATIENCE_S)
@@ -763,13 +767,13 @@ GAPS = {
         True,
     ),
     "6 an ask that races the end is never answered": (
-        end_between_the_look_and_the_put(lambda ref: ref.ask("x", timeout=BRIEF_S)),
+        end_between_the_look_and_the_put(lambda ref, limit_s: ref.ask("x", timeout=limit_s)),
         "hangs",
         "dead",
         False,
     ),
     "6 a stop that races the end never returns": (
-        end_between_the_look_and_the_put(lambda ref: ref.stop(timeout=BRIEF_S)),
+        end_between_the_look_and_the_put(lambda ref, limit_s: ref.stop(timeout=limit_s)),
         "hangs",
         True,
         False,
@@ -818,23 +822,27 @@ GAPS = {
 LABS = {"plain": Plain, "ours": Ours}
 
 
-def run_as_program(name, lab, timeout_s):
-    """Run a probe of this file in a process of its own."""
-    return subprocess.run(
-        [sys.executable, str(Path(__file__)), name, lab],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+def program_of(name, lab):
+    """Return the command that runs a probe of this file in a process of its own."""
+    return [sys.executable, str(Path(__file__)), name, lab]
+
+
+def its_environment():
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @pytest.mark.parametrize("gap", GAPS)
 def test_plain_pykka_still_has_the_gap(gap):
     probe, plain, _, isolated = GAPS[gap]
     if isolated:
-        done = run_as_program(gap, "plain", PATIENCE_S * 2)
+        done = subprocess.run(
+            program_of(gap, "plain"),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S * 2,
+            check=False,
+            env=its_environment(),
+        )
         assert done.returncode == 0, done.stderr
         assert literal_eval(done.stdout) == plain
     else:
