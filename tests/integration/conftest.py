@@ -42,6 +42,11 @@ def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -
 
 
 @pytest.fixture(autouse=True)
+def _quick_to_reconnect(low_dice: None) -> None:
+    """No test waits for the backoff."""
+
+
+@pytest.fixture(autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
     """Fail on an actor, a thread or an abandoned child that outlives its test."""
     threads_before = set(threading.enumerate())

@@ -47,6 +47,8 @@ LIMIT_S = 30.0
 TEXT = Config(modalities=["text"], turn_detection="none", input_audio_transcription=False)
 QUESTION = "What's the capital of Canada?"
 
+pytestmark = pytest.mark.usefixtures("low_dice")
+
 
 @pytest.fixture
 def simulator():
