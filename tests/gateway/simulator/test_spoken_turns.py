@@ -66,7 +66,8 @@ def talk(simulate, connected):
 
     def start(brain=None, *, session=None, output=None, options=None, **audio_input):
         simulator = simulate(brain, **(options or {}))
-        client = connected(simulator)
+        # It reads on, so that a CLOSE behind what the test did not care to receive is answered at once.
+        client = connected(simulator, max_queue=None)
         client.expect("session.created")
         audio = {"input": audio_input, **({"output": output} if output else {})}
         client.send("session.update", session={"type": "realtime", "audio": audio, **(session or {})})
