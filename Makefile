@@ -8,8 +8,12 @@ FUZZ   ?= 30
 TESTS  ?= tests
 SECONDS ?= 180
 SEED   ?=
+ORDER  := $(if $(SEED),--randomly-seed=$(SEED) --hypothesis-seed=$(SEED))
 
-.PHONY: help run test conformance interop fuzz check lint types wheel bench soak docs clean
+# What the wheel is, is seen of it installed. The model of supervision has taken all its steps in `test`: its code is the same.
+AGAINST_WHEEL = STEPS=1000 $(WHEEL)/bin/python -m pytest -o pythonpath= -q $(ORDER) $(TESTS)
+
+.PHONY: help run test conformance interop fuzz check lint types wheel packed bench soak docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -32,8 +36,8 @@ $(VENV)/.dev: $(VENV)/.run
 run: $(VENV)/.run ## play the demo: over the simulator, or OpenAI when OPENAI_API_KEY is set
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/.dev ## the whole test suite with branch coverage (TESTS=tests/actors for a part)
-	$(BIN)/coverage run -m pytest $(TESTS)
+test: $(VENV)/.dev ## the whole test suite with branch coverage (TESTS=tests/actors for a part, SEED= for an order)
+	$(BIN)/coverage run -m pytest $(ORDER) $(TESTS)
 	@$(BIN)/coverage report $(if $(filter tests,$(TESTS)),--fail-under=90,)
 
 conformance: $(VENV)/.dev ## the suites of OTP, Elixir and pykka: which case is ported, adapted, not applicable
@@ -52,7 +56,10 @@ interop: $(OTHERS)/.clients ## other people's realtime clients against the simul
 fuzz: $(VENV)/.dev ## whatever bytes come, the simulator lives: FUZZ times the examples of the suite (FUZZ=30)
 	TRUNKLINE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/gateway/simulator/test_byte_fuzz.py -o faulthandler_timeout=0
 
-check: lint types test wheel ## what CI runs: lint, types, tests with coverage, tests against the wheel
+check: $(VENV)/.dev ## what CI runs: lint, types, tests with coverage, tests against the wheel
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint types packed
+	@$(MAKE) --no-print-directory test
+	$(AGAINST_WHEEL)
 
 lint: $(VENV)/.dev ## ruff: lint and format; the reference is up to date
 	$(BIN)/ruff check .
@@ -64,14 +71,16 @@ types: $(VENV)/.dev ## mypy and pyright, both strict
 	$(BIN)/mypy tests/typing
 	$(BIN)/pyright
 
-wheel: $(VENV)/.dev ## build the wheel and run the suite against it, in its own environment
+wheel: packed ## build the wheel and run the suite against it, in its own environment
+	$(AGAINST_WHEEL)
+
+packed: $(VENV)/.dev
 	rm -rf build dist $(WHEEL)
 	@$(BIN)/python -m build --wheel --outdir dist . > $(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	$(PYTHON) -m venv $(WHEEL)
 	$(WHEEL)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(WHEEL)/bin/python -m pip install --quiet "$$(ls dist/*.whl)[simulator]"
 	$(WHEEL)/bin/python -m pip install --quiet --group test
-	$(WHEEL)/bin/python -m pytest -o pythonpath= -q $(TESTS)
 
 bench: $(VENV)/.run ## the hot path against websocket-client's own, supervision against plain pykka, as tables and JSON
 	$(BIN)/python benchmarks/hot_path.py

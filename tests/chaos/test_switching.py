@@ -24,6 +24,12 @@ def frantic():
 """
 
 
+def the_same_seeds(config):
+    """What repeats this run repeats that one too."""
+    seeds = {name: config.getoption(name, None) for name in ("randomly_seed", "hypothesis_seed")}
+    return [f"--{name.replace('_', '-')}={seed}" for name, seed in seeds.items() if seed is not None]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_the_whole_suite_passes_when_threads_are_switched_all_the_time(tmp_path, pytestconfig):
@@ -39,6 +45,7 @@ def test_the_whole_suite_passes_when_threads_are_switched_all_the_time(tmp_path,
         "frantic_switching",
         "-p",
         "no:cacheprovider",
+        *the_same_seeds(pytestconfig),
     ]
     # The path of this process: the tests may be running against the built wheel.
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
