@@ -10,8 +10,9 @@ SECONDS ?= 180
 SEED   ?=
 ORDER  := $(if $(SEED),--randomly-seed=$(SEED) --hypothesis-seed=$(SEED))
 
-# What the wheel is, is seen of it installed. The model of supervision has taken all its steps in `test`: its code is the same.
-AGAINST_WHEEL = STEPS=1000 $(WHEEL)/bin/python -m pytest -o pythonpath= -q $(ORDER) $(TESTS)
+# Here it is how it is packed that counts. The code is what `test` has run: the model of supervision took all its steps there,
+# and the suite of supervision its second run, with threads that are switched all the time.
+AGAINST_WHEEL = STEPS=1000 $(WHEEL)/bin/python -m pytest -o pythonpath= -q $(ORDER) --deselect tests/chaos/test_switching.py $(TESTS)
 
 .PHONY: help run test conformance interop fuzz check lint types wheel packed bench soak docs clean
 
