@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, seed, settings
 
 # Wall-clock figures are for benchmarks: a machine that is busy with something else fails no test.
 settings.register_profile("without a clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -33,6 +33,13 @@ def pytest_collection_finish():
     """
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_setup(item):
+    """Have a seed of Hypothesis' mean other examples for each test: else all cases of a parametrized one are given the same."""
+    number = item.config.getoption("hypothesis_seed", None)
+    if number is not None and is_hypothesis_test(getattr(item, "function", None)):
+        seed(f"{number} {item.nodeid}")(item.function)
 
 
 def pytest_runtest_logreport(report):
