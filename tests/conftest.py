@@ -65,12 +65,12 @@ def eventually() -> Callable[..., None]:
 
 @pytest.fixture
 def low_dice() -> Iterator[None]:
-    """The backoff's dice fall low: a line that is lost is opened anew at once, more or less.
+    """The backoff's dice fall low at first: a line that is lost is opened anew at once, more or less.
 
-    Who needs it down for a while holds it down. How far the dice may fall, tests/actors says.
+    Who needs it down for a while holds it down: of the later tries the dice fall as they do. How far, tests/actors says.
     """
     uniform = random.uniform
-    random.uniform = lambda low, high: uniform(low, low + (high - low) / 25)
+    random.uniform = lambda low, high: uniform(low, high / 25 if high <= 0.5 else high)
     yield
     random.uniform = uniform
 
