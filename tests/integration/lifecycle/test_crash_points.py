@@ -62,8 +62,9 @@ def test_a_command_that_was_accepted_does_not_fail_for_what_comes_after_it(trunk
     line = trunk(ECHO)
     session = line.connect()
     reader = read(session.events())
-    with crash_at("session.before_send"):
+    with crash_at("session.before_send") as crashes:
         assert session.send_text("a").exception(timeout=10) is None
+        crashes.wait(10.0)
     assert answer(reader, "a") == "heard a"
     session.close().get(timeout=10)
     reader.rest()
