@@ -14,10 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import trunkline
 from trunkline.simulator import decode_words, encode_words
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
+HERE = str(
+    Path(trunkline.__file__).resolve().parents[1]
+)  # the checkout's src, or where the wheel is installed
 BOUND_S = 50.0
 
 EXPECTED = {
@@ -89,7 +93,7 @@ def test_every_example_is_listed_here() -> None:
 @pytest.mark.parametrize("name", [name for name in EXPECTED if EXPECTED[name]])
 def test_the_example_runs_and_says_what_it_should(name: str) -> None:
     # Where the package is not installed, the checkout's own sources do.
-    printed = run(EXAMPLES / name, PYTHONPATH=str(ROOT / "src"))
+    printed = run(EXAMPLES / name, PYTHONPATH=HERE)
     for pattern in EXPECTED[name]:
         assert re.search(pattern, printed, re.DOTALL), (pattern, printed)
     if name == "demo.py":
@@ -105,7 +109,7 @@ def test_a_stereo_file_of_another_rate_is_understood_and_answered_by_a_file(tmp_
         file.setsampwidth(2)
         file.setframerate(32_000)
         file.writeframes(np.stack([left, left], 1).tobytes())
-    printed = run(EXAMPLES / "wav_voice.py", str(question), str(answer), PYTHONPATH=str(ROOT / "src"))
+    printed = run(EXAMPLES / "wav_voice.py", str(question), str(answer), PYTHONPATH=HERE)
     assert "you: What's the capital of Japan" in printed
     with wave.open(str(answer), "rb") as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
@@ -140,7 +144,7 @@ def test_a_file_that_is_no_question_is_named_with_what_is_wrong_with_it(
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "wav_voice.py"), "question.wav", "answer.wav"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": HERE},
         capture_output=True,
         text=True,
         timeout=BOUND_S,
@@ -188,7 +192,7 @@ def test_ctrl_c_ends_an_example_whatever_threads_it_has(name: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
     with subprocess.Popen(
         [sys.executable, "-u", "-c", program],
-        env={**environment, "PYTHONPATH": str(ROOT / "src")},
+        env={**environment, "PYTHONPATH": HERE},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -213,6 +217,6 @@ def test_an_example_runs_from_anywhere_with_the_package_installed(tmp_path: Path
         [sys.executable, "-I", "-c", "import trunkline"], cwd=tmp_path, capture_output=True, check=False
     )
     if installed.returncode:  # a bare interpreter with src on pytest's path: the other tests cover it
-        assert "Ottawa" in run(script, PYTHONPATH=str(ROOT / "src"))
+        assert "Ottawa" in run(script, PYTHONPATH=HERE)
     else:
         assert "Ottawa" in run(script)
